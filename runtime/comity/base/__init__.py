@@ -1,0 +1,1 @@
+"""Ids, clock types, limits, errors and ports: what every layer knows; it knows no layer."""

@@ -1,0 +1,1 @@
+"""One pure machine per node: step(event, now) -> effects; it may not do any of them."""

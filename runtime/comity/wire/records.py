@@ -1,0 +1,198 @@
+"""Records: what two nodes say to each other inside a session, as plain values.
+
+Owns: the closed union of records. May not know: protobuf (`wire.codec` turns records into
+bytes and back) or what a record makes a node do (`comity.protocol`).
+A batch of records is the plaintext of one session message. Topics are named inside a session
+by a `tag` = BLAKE2b-128(handshake hash, topic), so that a peer learns only topics that it
+knows already; a relay is told the topic itself by `Subscribe`.
+Source: PROTOCOL sections 5, 6, 8, 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from comity.base.errors import Reason, Rejected
+from comity.base.ids import CommitId, DeviceId, Topic
+
+__all__ = [
+    "Announce",
+    "Codec",
+    "Commit",
+    "Commits",
+    "JoinRequest",
+    "Peers",
+    "Receipt",
+    "Reconcile",
+    "Record",
+    "Refusal",
+    "Since",
+    "Subscribe",
+    "Summary",
+    "Want",
+    "Welcome",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Topics that this side has a replica of; the other side answers the ones it has too.
+
+    tags: each 16 bytes, sorted, no duplicates, at most 1,024.
+    """
+
+    tags: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Tell a relay which topics to keep and serve; it learns their names."""
+
+    topics: tuple[Topic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What this side holds of a topic.
+
+    count: number of accepted commits. digest: 16 bytes, BLAKE2b over the sorted ids.
+    heads: members only, sorted; empty from a relay. store: 16 bytes, the store instance.
+    arrival: the number of the newest commit in that store.
+    """
+
+    tag: bytes
+    count: int
+    digest: bytes
+    heads: tuple[CommitId, ...]
+    store: bytes
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Ask for every commit that arrived at the other store after number `arrival`."""
+
+    tag: bytes
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """One message of range-based set reconciliation. body: opaque to all but its machine."""
+
+    tag: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Ask for commits by id, at most 1,024."""
+
+    tag: bytes
+    ids: tuple[CommitId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One sealed commit and what stands beside it (the masked signature, 64 bytes)."""
+
+    sealed: bytes
+    beside: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """Commits of one topic, parents before children as far as the sender can tell.
+
+    arrival: number of the last of them in the sender's store; 0 if they were asked for by id.
+    last: the answer to a `Since` or `Want` ends here; always True for live pushes.
+    """
+
+    tag: bytes
+    commits: tuple[Commit, ...]
+    arrival: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """These commits are durable here. ids: sorted, no duplicates."""
+
+    tag: bytes
+    ids: tuple[CommitId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Ask to be admitted by the invite whose seed this session was made with.
+
+    prekey: 32 bytes, X25519, of the joining device.
+    """
+
+    prekey: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Admission: what a newcomer needs to read and sync.
+
+    grant: the commit that added the newcomer. keys: (epoch commit id, key), oldest first.
+    relays: addresses. peers: addresses of members that may be dialled.
+    """
+
+    topic: Topic
+    actor_type: str
+    grant: CommitId
+    keys: tuple[tuple[CommitId, bytes], ...]
+    relays: tuple[str, ...]
+    peers: tuple[tuple[DeviceId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Where members may be dialled: hints, never authority. At most 256.
+
+    A wrong address costs its reader one dial: the handshake proves who answers.
+    """
+
+    peers: tuple[tuple[DeviceId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the other side sent was not taken. ids: which commits, if commits."""
+
+    reason: Reason
+    detail: str
+    tag: bytes = b""
+    ids: tuple[CommitId, ...] = ()
+
+
+Record = (
+    Announce
+    | Subscribe
+    | Summary
+    | Since
+    | Reconcile
+    | Want
+    | Commits
+    | Receipt
+    | JoinRequest
+    | Welcome
+    | Peers
+    | Refusal
+)
+"""Everything that one node can say to another."""
+
+
+class Codec(Protocol):
+    """Turns batches of records into bytes and back. `wire.codec` implements it."""
+
+    def encode(self, records: tuple[Record, ...]) -> bytes:
+        """Encode a batch; the order is kept."""
+        ...
+
+    def decode(self, data: bytes) -> tuple[Record, ...] | Rejected:
+        """Decode a batch from a peer; unknown kinds of record are skipped, never fatal."""
+        ...
