@@ -1,0 +1,64 @@
+"""Comity: applications among equals, with no server that anybody must trust.
+
+Owns: the list of public names. May not know: how any of them works. A name's module is
+imported when the name is first used, so that `import comity` costs nothing, and importing
+one layer never drags in another.
+
+To add a name: import it in the block that only checkers read, name it in `__all__`, and
+give its module in `_HOMES`. `tests/rules/test_exports.py` holds the three together.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from comity.base.errors import (
+        ComityError,
+        DeadlineError,
+        LinkError,
+        Reason,
+        Rejected,
+        StoreError,
+        UsageError,
+        WorldError,
+    )
+
+__all__ = [
+    "ComityError",
+    "DeadlineError",
+    "LinkError",
+    "Reason",
+    "Rejected",
+    "StoreError",
+    "UsageError",
+    "WorldError",
+]
+
+_HOMES: Final = {
+    "ComityError": "comity.base.errors",
+    "DeadlineError": "comity.base.errors",
+    "LinkError": "comity.base.errors",
+    "Reason": "comity.base.errors",
+    "Rejected": "comity.base.errors",
+    "StoreError": "comity.base.errors",
+    "UsageError": "comity.base.errors",
+    "WorldError": "comity.base.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the module of a public name on first use, and keep what it named."""
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what users may import."""
+    return sorted(__all__)

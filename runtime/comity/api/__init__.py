@@ -1,0 +1,1 @@
+"""What users import: Node, Ref, create, open, ref; it decides nothing that a peer sees."""

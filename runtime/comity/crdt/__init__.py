@@ -1,0 +1,1 @@
+"""Replicated types: a fold of operations; it is told what is visible and by whom."""

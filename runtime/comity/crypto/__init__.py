@@ -1,0 +1,1 @@
+"""Keys, seals, handshakes behind one port: the only layer that knows crypto libraries."""

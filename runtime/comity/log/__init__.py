@@ -1,0 +1,1 @@
+"""Sealed commits and their causal graph: the only truth; it may not know who may write."""
