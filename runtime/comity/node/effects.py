@@ -6,7 +6,7 @@ driver may put several into one transaction.
 
     store      Write -> Stored | WriteFailed; Read -> ReadDone
     links      Dial -> LinkUp | LinkDown; Send; Hangup
-    cells      Fold -> Folded | BeatClosed; Release
+    cells      Fold (`comity.actor.fold`) -> Folded | BeatClosed; Release
     owner      Answer, Report
 Source: ARCHITECTURE 'Who owns what', 'The way of a message'.
 """
@@ -15,22 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING
 
+from comity.actor.fold import Fold
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 
-if TYPE_CHECKING:
-    from comity.log.graph import Graph
-
 __all__ = [
     "Answer",
-    "Binding",
     "Dial",
     "Drop",
     "Effect",
-    "Fold",
-    "FoldCommit",
     "Hangup",
     "Put",
     "Read",
@@ -119,48 +113,6 @@ class Hangup:
 
     link: LinkId
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """The cell's turns `first`..`last` are now the turns of a sealed commit, in order."""
-
-    first: int
-    last: int
-    commit: int
-
-
-@dataclass(frozen=True, slots=True)
-class FoldCommit:
-    """One commit for the fold: its number in the graph and its turns' operations."""
-
-    commit: int
-    author: DeviceId
-    turns: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Bring a cell from beat `beat - 1` to `beat`.
-
-    serial: the last turn of the cell that `bindings` (of this and earlier folds) cover. If
-        the cell has run a later one it changes nothing and answers `BeatClosed`.
-    hide, show: (commit, turn index) whose visibility changed.
-    may_write: whether this device's role lets its turns write, from now on.
-    graph: read-only; the core alone appends to it.
-    last: no more history follows: a cell that is being activated may start.
-    """
-
-    topic: Topic
-    beat: int
-    serial: int
-    graph: Graph
-    bindings: tuple[Binding, ...] = ()
-    commits: tuple[FoldCommit, ...] = ()
-    hide: tuple[tuple[int, int], ...] = ()
-    show: tuple[tuple[int, int], ...] = ()
-    may_write: bool = True
-    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Owns: the shapes of events. May not know: who produces them. Each event is a fro
 that a trace of events replays a run exactly.
 
 Who sends what:
-    cells      TurnEnded, BeatClosed, Folded
+    cells      TurnEnded, BeatClosed, Folded (`comity.actor.fold`)
     links      LinkUp, LinkDown, FrameArrived
     store      Stored, ReadDone
     clock      Woke
@@ -16,56 +16,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from comity.base.ids import LinkId, Token, Topic
+from comity.base.ids import LinkId, Token
 
 __all__ = [
-    "BeatClosed",
-    "CellEvent",
-    "Folded",
     "FrameArrived",
     "LinkDown",
     "LinkUp",
     "ReadDone",
     "Stored",
-    "TurnEnded",
     "Woke",
     "WriteFailed",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """A turn of an actor's cell is over and changed something, or must wait for one that did.
-
-    serial: number of the turn in its cell, from 1, without gaps.
-    beat: number of folds that the cell had applied; it names the frontier that was read.
-    operations: the turn's encoded operations; empty if it only read.
-    """
-
-    topic: Topic
-    serial: int
-    beat: int
-    operations: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class BeatClosed:
-    """The cell could not fold: it had run turns that the fold did not bind. It now waits.
-
-    serial: the last turn that ran; the core seals up to it and offers the fold again.
-    """
-
-    topic: Topic
-    beat: int
-    serial: int
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """The cell applied the fold that leads to `beat`; turns from now on read its frontier."""
-
-    topic: Topic
-    beat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +84,3 @@ class ReadDone:
 @dataclass(frozen=True, slots=True)
 class Woke:
     """The instant that `Core.deadline` named has come."""
-
-
-CellEvent = TurnEnded | BeatClosed | Folded
-"""What a cell tells the core."""

@@ -1,0 +1,167 @@
+"""What a node knows of an actor class: its schema and its messages.
+
+Owns: the check of a class at first use, with every error reported together, and the table
+that makes a method its own selector. May not know: instances, cells, nodes.
+Selectors resolve by identity: only a function that the class (or a base of it below `Actor`)
+defines, and whose name does not start with '_', can be sent.
+Source: API 'A whole application', 'Capabilities' (an allow-list).
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any, ClassVar
+
+from comity.actor.actor import Actor
+from comity.actor.message import Message
+from comity.base.errors import UsageError
+from comity.crdt.schema import FieldOptions, Schema
+
+__all__ = ["ActorType"]
+
+_HOOKS = frozenset(name for name in vars(Actor) if not name.startswith("_"))
+
+
+class ActorType:
+    """A checked actor class. Made once per class by `ActorType.of`."""
+
+    __slots__ = ("_functions", "cls", "methods", "name", "schema")
+
+    _made: ClassVar[dict[type[Actor], ActorType]] = {}
+
+    def __init__(self, cls: type[Actor]) -> None:
+        """Check the class and install the descriptors of its fields.
+
+        Raises: UsageError naming every wrong annotation and method, with the fix of each.
+        """
+        self.cls = cls
+        self.name = cls._comity_name  # noqa: SLF001  (the class is ours, the subclass theirs)
+        self.schema = Schema.from_hints(cls.__qualname__, _field_hints(cls), _options(cls))
+        self.schema.install(cls)
+        self._functions = _message_functions(cls)
+        self.methods: Mapping[str, FunctionType] = {
+            name: function for name, function in self._functions.values()
+        }
+
+    @classmethod
+    def of(cls, actor_class: type[Actor]) -> ActorType:
+        """Return the type of a class, checked at its first use."""
+        made = cls._made.get(actor_class)
+        if made is None:
+            if not (inspect.isclass(actor_class) and issubclass(actor_class, Actor)):
+                raise UsageError(
+                    f"{actor_class!r} is not an actor class: derive it from comity.Actor"
+                )
+            made = cls._made[actor_class] = cls(actor_class)
+        return made
+
+    def message(
+        self,
+        selector: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+    ) -> Message:
+        """Make a message from a method of the class and its arguments.
+
+        Raises: UsageError if `selector` is not a message of this class, or the arguments do
+        not fit its signature.
+        """
+        found = self._functions.get(selector) if isinstance(selector, FunctionType) else None
+        if found is None:
+            raise UsageError(self._not_a_message(selector))
+        name, _ = found
+        try:
+            _signature(self.methods[name]).bind(None, *arguments, **keywords)
+        except TypeError as error:
+            raise UsageError(f"{self.name}.{name}: {error}") from None
+        return Message(name, arguments, keywords) if keywords else Message(name, arguments)
+
+    def parameters(self, method: str) -> list[inspect.Parameter]:
+        """Return the parameters of a message, without self.
+
+        Raises: UsageError if the actor has no such message; it lists those that exist.
+        """
+        function = self.methods.get(method)
+        if function is None:
+            names = ", ".join(sorted(self.methods)) or "none"
+            raise UsageError(
+                f"{self.name} has no message {method!r}; its messages are: {names}"
+            )
+        return list(_signature(function).parameters.values())[1:]
+
+    def _not_a_message(self, selector: object) -> str:
+        name = getattr(selector, "__qualname__", None) or repr(selector)
+        fix = f"pass a method of the class itself, such as {self.cls.__name__}.{self._any()}"
+        if getattr(selector, "__name__", "").startswith("_"):
+            return f"{name} is private and cannot be sent: {fix}"
+        return f"{name} is not a message of {self.cls.__name__}: {fix}"
+
+    def _any(self) -> str:
+        return min(self.methods, default="method")
+
+
+_signatures: dict[FunctionType, inspect.Signature] = {}
+
+
+def _signature(function: FunctionType) -> inspect.Signature:
+    found = _signatures.get(function)
+    if found is None:
+        found = _signatures[function] = inspect.signature(function)
+    return found
+
+
+def _field_hints(cls: type[Actor]) -> dict[str, Any]:
+    """Resolve the annotations of the class and its bases below Actor, in order of bases."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if base is Actor or not issubclass(base, Actor):
+            continue
+        own = inspect.get_annotations(base)
+        if not own:
+            continue
+        try:
+            resolved = typing.get_type_hints(base, include_extras=True)
+        except NameError as error:
+            raise UsageError(
+                f"{base.__qualname__}: an annotation names something unknown ({error}): "
+                "import it at the top of the module, not under TYPE_CHECKING"
+            ) from None
+        hints.update({name: resolved[name] for name in own if not _is_plain(resolved[name])})
+    return hints
+
+
+def _is_plain(hint: Any) -> bool:
+    return typing.get_origin(hint) is ClassVar or hint is ClassVar
+
+
+def _options(cls: type[Actor]) -> dict[str, FieldOptions]:
+    found: dict[str, FieldOptions] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in vars(base).items():
+            if isinstance(value, FieldOptions):
+                found[name] = value
+    return found
+
+
+def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, FunctionType]]:
+    """Map every function that may select a message to its name and what runs for it."""
+    found: dict[FunctionType, tuple[str, FunctionType]] = {}
+    wrong: list[str] = []
+    for base in cls.__mro__:
+        if base is Actor or not issubclass(base, Actor):
+            continue
+        for name, value in vars(base).items():
+            if name.startswith("_") or not isinstance(value, FunctionType):
+                continue
+            runs = getattr(cls, name)
+            if name in _HOOKS or not isinstance(runs, FunctionType):
+                continue
+            if inspect.iscoroutinefunction(runs):
+                wrong.append(f"{name}: write 'def', not 'async def'")
+            found[value] = (name, runs)
+    if wrong:
+        raise UsageError(f"{cls.__qualname__}: " + "; ".join(wrong))
+    return found

@@ -1,0 +1,248 @@
+"""The cell of an active actor: its fields, its turns, and what binds them to commits.
+
+Owns: the actor object and its replicated state. Held by one holder at a time, a turn or a
+fold; whoever hosts it (`drivers.dispatch`, the fault lab) sees to that. May not know:
+mailboxes, futures, threads, stores, keys. It reads the graph, which the core alone appends to.
+
+    starting --fold, last--> running --turn--> running
+                             running --fold, all turns bound--> running, next beat
+                             running --fold, newer turns ran--> waiting
+                             waiting --fold, all turns bound--> running, next beat
+
+A turn of this device gets a number in its cell at once and a place in a commit later: a
+`Binding`. A fold needs every turn bound, because concurrent writes are ordered by the ids of
+their commits; so a cell that ran further than the core knew refuses the fold, waits, and is
+offered it again with the missing bindings.
+Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, unique
+from typing import Any
+
+from comity.actor.actor_type import ActorType
+from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
+from comity.actor.message import Message, Outcome
+from comity.base.errors import UsageError
+from comity.base.ids import DeviceId, Topic
+from comity.crdt.state import Change, State
+from comity.crypto.hashing import PERSON_TIE, blake2b
+from comity.log.graph import Graph
+
+__all__ = ["Cell", "Phase"]
+
+
+@unique
+class Phase(Enum):
+    """What the cell may be given next."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+
+
+class _Places:
+    """Where each turn of a cell stands in the log. Implements `crdt.causality.Causality`.
+
+    A turn of an open beat has no place yet; nobody asks for one, because it comes after all
+    that was folded and a fold needs every turn placed.
+    """
+
+    __slots__ = ("commits", "first_turns", "graph", "indexes")
+
+    def __init__(self) -> None:
+        """Start without turns; the first fold brings the graph."""
+        self.graph: Graph | None = None
+        self.commits: list[int] = []
+        self.indexes: list[int] = []
+        self.first_turns: dict[int, int] = {}
+
+    def before(self, a: int, b: int) -> bool:
+        """Tell whether turn `a` lies in the past of turn `b`."""
+        commit_a, commit_b = self.commits[a], self.commits[b]
+        if commit_a == commit_b:
+            return self.indexes[a] < self.indexes[b]
+        assert self.graph is not None
+        return self.graph.is_before(commit_a, commit_b)
+
+    def tie(self, field_tag: bytes, turn: int) -> bytes:
+        """Return the 32 bytes that order concurrent turns on one field; larger wins."""
+        assert self.graph is not None
+        return blake2b(field_tag + self.graph.id_of(self.commits[turn]), person=PERSON_TIE)
+
+    def author(self, turn: int) -> DeviceId:
+        """Return the device that made a placed turn."""
+        assert self.graph is not None
+        return self.graph.author_of(self.commits[turn])
+
+    def append(self, commit: int, index: int) -> int:
+        """Place a further turn and return its number. commit: -1 while it is unbound."""
+        turn = len(self.commits)
+        self.commits.append(commit)
+        self.indexes.append(index)
+        if commit >= 0 and index == 0:
+            self.first_turns[commit] = turn
+        return turn
+
+    def bind(self, turn: int, commit: int, index: int) -> None:
+        """Give an unbound turn its place."""
+        assert self.commits[turn] == -1
+        self.commits[turn] = commit
+        self.indexes[turn] = index
+        if index == 0:
+            self.first_turns[commit] = turn
+
+
+class Cell:
+    """One active actor of one node."""
+
+    __slots__ = (
+        "_actor",
+        "_beat",
+        "_own",
+        "_phase",
+        "_places",
+        "_serial",
+        "_state",
+        "_type",
+        "topic",
+    )
+
+    def __init__(self, actor_type: ActorType, topic: Topic) -> None:
+        """Make an empty cell; it runs nothing before its first folds."""
+        self.topic = topic
+        self._type = actor_type
+        self._places = _Places()
+        self._state = State(actor_type.schema, self._places)
+        self._phase = Phase.STARTING
+        self._beat = 0
+        self._serial = 0
+        self._own: dict[int, int] = {}
+        self._actor = actor_type.cls()
+        self._actor._comity_cell = self  # noqa: SLF001  (the base class reserves the name)
+
+    @property
+    def comity_state(self) -> State:
+        """The replicated state, for the field descriptors (`crdt.views.Holder`)."""
+        return self._state
+
+    @property
+    def phase(self) -> Phase:
+        """What the cell may be given next."""
+        return self._phase
+
+    @property
+    def serial(self) -> int:
+        """Number of the last turn that wrote, 0 if none did since activation."""
+        return self._serial
+
+    @property
+    def beat(self) -> int:
+        """Number of folds applied."""
+        return self._beat
+
+    @property
+    def actor_type(self) -> ActorType:
+        """The checked class of the actor."""
+        return self._type
+
+    def run(self, message: Message) -> tuple[Outcome, TurnEnded | None]:
+        """Run one turn: all of its writes, or none if it raises.
+
+        The event, if there is one, must reach the core before any later turn's, and the
+        outcome must not be shown before the core has released `outcome.serial`.
+        """
+        method = self._type.methods.get(message.method)
+        if method is None:
+            error = UsageError(f"{self._type.name} has no message {message.method!r}")
+            return Outcome(None, error, self._serial, b""), None
+        return self._turn(lambda: method(self._actor, *message.arguments, **message.keywords))
+
+    def create(self) -> tuple[Outcome, TurnEnded | None]:
+        """Run `on_create` as the first turn in the life of the actor."""
+        return self._turn(self._actor.on_create)
+
+    def start(self) -> Exception | None:
+        """Run `on_start`; it may set plain attributes only."""
+        return self._hook(self._actor.on_start)
+
+    def stop(self) -> Exception | None:
+        """Run `on_stop`."""
+        return self._hook(self._actor.on_stop)
+
+    def failed(self, error: Exception) -> Exception | None:
+        """Run `on_failure` for what a message raised that nobody awaits."""
+        return self._hook(lambda: self._actor.on_failure(error))
+
+    def snapshot(self) -> dict[str, object]:
+        """Return the fields as immutable plain values."""
+        return dict(self._state.snapshot())
+
+    def state_bytes(self) -> bytes:
+        """Return the canonical bytes of the state: equal wherever the visible log is."""
+        return self._state.encode_state()
+
+    def fold(self, fold: Fold) -> tuple[BeatClosed | Folded, tuple[Change, ...]]:
+        """Apply a fold whole, or refuse it because a newer turn is unbound."""
+        assert fold.topic == self.topic
+        assert fold.beat == self._beat + 1
+        assert fold.serial <= self._serial
+        if fold.serial < self._serial:
+            self._phase = Phase.WAITING
+            return BeatClosed(self.topic, self._beat, self._serial), ()
+        self._places.graph = fold.graph
+        self._bind(fold)
+        changes: list[Change] = []
+        for commit in fold.commits:
+            for index, operations in enumerate(commit.turns):
+                turn = self._places.append(commit.commit, index)
+                changes.extend(self._state.fold(turn, operations))
+        for commit, index in fold.hide:
+            changes.extend(self._state.hide(self._places.first_turns[commit] + index))
+        for commit, index in fold.show:
+            changes.extend(self._state.show(self._places.first_turns[commit] + index))
+        self._state.may_write = fold.may_write
+        self._beat = fold.beat
+        if fold.last:
+            self._phase = Phase.RUNNING
+        return Folded(self.topic, fold.beat), tuple(changes)
+
+    def check(self) -> None:
+        """Assert the invariants of the cell and its state."""
+        assert len(self._places.commits) == len(self._places.indexes)
+        assert all(self._places.commits[turn] == -1 for turn in self._own.values())
+        self._state.check()
+
+    def _turn(self, handler: Callable[[], Any]) -> tuple[Outcome, TurnEnded | None]:
+        assert self._phase is Phase.RUNNING
+        turn = len(self._places.commits)
+        self._state.begin(turn)
+        try:
+            value = handler()
+        except Exception as error:  # noqa: BLE001  (the handler is the user's: it may raise anything)
+            self._state.rollback()
+            return Outcome(None, error, self._serial, b""), None
+        operations = self._state.commit()
+        if not operations:
+            return Outcome(value, None, self._serial, b""), None
+        placed = self._places.append(-1, 0)
+        assert placed == turn
+        self._serial += 1
+        self._own[self._serial] = turn
+        ended = TurnEnded(self.topic, self._serial, self._beat, operations)
+        return Outcome(value, None, self._serial, operations), ended
+
+    def _hook(self, hook: Callable[[], None]) -> Exception | None:
+        try:
+            hook()
+        except Exception as error:  # noqa: BLE001  (the hook is the user's)
+            return error
+        return None
+
+    def _bind(self, fold: Fold) -> None:
+        for binding in fold.bindings:
+            for index, serial in enumerate(range(binding.first, binding.last + 1)):
+                self._places.bind(self._own.pop(serial), binding.commit, index)
+        assert not self._own

@@ -1,0 +1,106 @@
+"""What passes between a cell and the core: turns one way, folds the other.
+
+Owns: the shapes. May not know: who carries them. All are frozen values; the graph inside a
+`Fold` is the one shared structure, append-only, written by the core alone.
+Source: ARCHITECTURE 'Who owns what'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from comity.base.ids import DeviceId, Topic
+
+if TYPE_CHECKING:
+    from comity.log.graph import Graph
+
+__all__ = [
+    "BeatClosed",
+    "Binding",
+    "CellEvent",
+    "Fold",
+    "FoldCommit",
+    "Folded",
+    "TurnEnded",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """A turn that wrote something is over.
+
+    serial: number of the writing turn in its cell, from 1, without gaps.
+    beat: number of folds that the cell had applied; it names the frontier that was read.
+    operations: the turn's encoded operations, never empty.
+    """
+
+    topic: Topic
+    serial: int
+    beat: int
+    operations: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BeatClosed:
+    """The cell could not fold: it had run turns that the fold does not bind. It now waits.
+
+    serial: the last turn that ran; the core seals up to it and offers the fold again.
+    """
+
+    topic: Topic
+    beat: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The cell applied the fold that leads to `beat`; turns from now on read its frontier."""
+
+    topic: Topic
+    beat: int
+
+
+CellEvent = TurnEnded | BeatClosed | Folded
+"""What a cell tells the core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The cell's turns `first`..`last` are now the turns of a sealed commit, in order."""
+
+    first: int
+    last: int
+    commit: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCommit:
+    """One commit for the fold: its number in the graph and its turns' operations."""
+
+    commit: int
+    turns: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Bring a cell from beat `beat - 1` to `beat`.
+
+    serial: the last writing turn of the cell that `bindings` (of this and earlier folds)
+        cover. If the cell has run a later one it changes nothing and answers `BeatClosed`.
+    commits: in an order that agrees with causality, none given before.
+    hide, show: (commit, turn index) whose visibility changed, in this order.
+    may_write: whether this device's role lets its turns write, from now on.
+    last: no more history follows: a cell that is being activated may start.
+    """
+
+    topic: Topic
+    beat: int
+    serial: int
+    graph: Graph
+    bindings: tuple[Binding, ...] = ()
+    commits: tuple[FoldCommit, ...] = ()
+    hide: tuple[tuple[int, int], ...] = ()
+    show: tuple[tuple[int, int], ...] = ()
+    may_write: bool = True
+    last: bool = True
