@@ -14,6 +14,7 @@ from comity.base.clock import MILLISECOND, MINUTE, SECOND, Duration
 __all__ = [
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
+    "COMMITS_COUNT_MAX",
     "COMMITS_RECORD_BYTES_MAX",
     "COMMIT_BYTES_MAX",
     "DRAFT_BYTES_MAX",
@@ -21,17 +22,30 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "HALF_OPEN_MAX",
     "HANDSHAKE_TIMEOUT",
+    "HEADS_SAID_MAX",
     "MESSAGE_BYTES_MAX",
     "ORPHANS_BYTES_MAX",
     "ORPHANS_COUNT_MAX",
     "ORPHAN_AGE_MAX",
     "PARENTS_MAX",
+    "PASSES_A_MINUTE_MAX",
     "PEERS_RECORD_MAX",
+    "RANGES_MAX",
+    "RECEIPT_IDS_MAX",
+    "RECONCILE_BYTES_MAX",
+    "RECONCILE_MESSAGES_MAX",
+    "RECORDS_MAX",
     "REPORTS_KEPT_MAX",
     "ROOTS_MAX",
+    "SERVE_COUNT_MAX",
+    "TEXT_BYTES_MAX",
+    "TOPICS_SAID_MAX",
     "TURN_BYTES_MAX",
     "VALUE_BYTES_MAX",
+    "WANTS_OPEN_MAX",
     "WANT_IDS_MAX",
+    "WELCOME_ADDRESSES_MAX",
+    "WELCOME_KEYS_MAX",
 ]
 
 PARENTS_MAX: Final = 16
@@ -93,3 +107,48 @@ PEERS_RECORD_MAX: Final = 256
 
 REPORTS_KEPT_MAX: Final = 10_000
 """Refusals remembered for `comity why`; the oldest is forgotten first, the count stays."""
+
+COMMITS_COUNT_MAX: Final = 1024
+"""Commits in one record: bounds what its decoder allocates for empty ones."""
+
+HEADS_SAID_MAX: Final = 64
+"""Heads in one summary; a replica with more says none: it will have merged them soon."""
+
+PASSES_A_MINUTE_MAX: Final = 4
+"""Comparisons of one topic with one peer that this side starts in a minute. A peer may start
+twice as many: the network can bunch what it spaced out."""
+
+RANGES_MAX: Final = 16 * 1024
+"""Ranges in one message of reconciliation: what 256 KiB of fingerprints hold."""
+
+RECEIPT_IDS_MAX: Final = 1024
+"""Ids in one receipt or refusal."""
+
+RECONCILE_BYTES_MAX: Final = 256 * 1024
+"""One message of reconciliation: about 8,000 ids."""
+
+RECONCILE_MESSAGES_MAX: Final = 16
+"""Messages of one reconciliation, both directions: 3 levels of 16 ways take 4 of them in a log
+of 10^5; what is not found by then is found by the next pass."""
+
+RECORDS_MAX: Final = 4096
+"""Records in one batch: bounds what its decoder allocates for empty ones."""
+
+SERVE_COUNT_MAX: Final = 256
+"""Commits that are read for a peer at a time: one read of the store, a few records."""
+
+TEXT_BYTES_MAX: Final = 1024
+"""A text for people in a record, UTF-8; addresses and type names a quarter of it."""
+
+TOPICS_SAID_MAX: Final = 1024
+"""Topics in one subscription."""
+
+WANTS_OPEN_MAX: Final = 4
+"""Requests by id that one side may leave unanswered at a time: hides a round trip, and bounds
+the queue of whoever answers."""
+
+WELCOME_ADDRESSES_MAX: Final = 64
+"""Relays, and members, named in a welcome."""
+
+WELCOME_KEYS_MAX: Final = 4096
+"""Epoch keys in a welcome: one a week for 78 years; 270 KiB."""
