@@ -5,10 +5,11 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/ready
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-CORE_TESTS := $(addprefix tests/,base crypto log authority crdt wire actor protocol node)
+CORE_TESTS := $(wildcard $(addprefix tests/,base crypto log authority crdt wire actor protocol node))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types unit bench soak docs protos changes clean
@@ -19,8 +20,8 @@ help: ## say what there is
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Comity needs Python 3.11 or later: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r constraints.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
+	$(INSTALL) --only-binary :all: --require-hashes -r constraints.txt
+	$(INSTALL) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(READY) ## make .venv, the project and its tools in it

@@ -39,6 +39,7 @@ class Tree:
         shutil.copy(project / "pyproject.toml", root)
         for package in ("comity", "comity_chaos", *(f"comity/{each}" for each in EVERY)):
             self.write(f"{package}/__init__.py")
+        self.write("comity/wire/v1/wire_pb2_grpc.py", "import grpc\n")
 
     def write(self, path: str, text: str = "") -> None:
         """Write a module, and the packages that it is in."""
@@ -92,7 +93,7 @@ def test_every_contract_has_a_test_here_and_keeps_a_clean_tree(
 ) -> None:
     """No contract is without a planted breach below, and none is broken by empty packages."""
     tested = {"layers", "sans-io", "protobuf", "pure-core", "crypto", "drivers"}
-    assert set(contracts(project)) == tested | {"runtime", "chaos", "cycles"}
+    assert set(contracts(project)) == tested | {"stubs", "runtime", "chaos", "cycles"}
     done = subprocess.run(
         [_beside_python("lint-imports"), "--no-cache"],
         cwd=tree.root,
@@ -163,7 +164,7 @@ def test_sans_io_follows_chains_and_nested_imports(tree: Tree) -> None:
 
 def test_sans_io_lets_one_module_have_the_type_of_uuids(tree: Tree) -> None:
     """Values of replicated types may be UUIDs; nobody else imports the module."""
-    tree.plant("comity.crdt.value", "uuid")
+    tree.plant("comity.crdt.codec", "uuid")
     assert tree.lint("sans-io")[0]
     wrong = tree.plant("comity.crdt.other", "uuid")
     assert tree.lint("sans-io")[:2] == (False, wrong)
@@ -216,6 +217,17 @@ def test_services_are_for_drivers(tree: Tree) -> None:
     for package in ("comity.api", "comity.cli", "comity_chaos"):
         breaches |= tree.plant(f"{package}.other", "grpc", "pykka", "sqlite3")
     assert tree.lint("drivers")[:2] == (False, breaches)
+
+
+def test_the_generated_service_is_for_drivers(tree: Tree) -> None:
+    """The stub that knows gRPC is out of reach for the codec beside it and for all above."""
+    stub = "comity.wire.v1.wire_pb2_grpc"
+    tree.plant("comity.drivers.grpc_link", stub)
+    assert tree.lint("stubs")[0]
+    breaches: set[tuple[str, str]] = set()
+    for module in ("comity.wire.codec", "comity.node.step", "comity.api.node"):
+        breaches |= tree.plant(module, stub)
+    assert tree.lint("stubs")[:2] == (False, breaches)
 
 
 def test_the_runtime_never_imports_the_lab(tree: Tree) -> None:
