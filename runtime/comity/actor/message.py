@@ -22,7 +22,7 @@ class Message:
 
     method: str
     arguments: tuple[Any, ...] = ()
-    keywords: Mapping[str, Any] = field(default=_NO_KEYWORDS)
+    keywords: Mapping[str, Any] = field(default_factory=lambda: _NO_KEYWORDS)
 
 
 @dataclass(frozen=True, slots=True)
