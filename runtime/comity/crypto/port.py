@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-__all__ = ["KEY_BYTES", "SIGNATURE_BYTES", "TAG_BYTES", "Crypto"]
+__all__ = [
+    "KEY_BYTES",
+    "NONCE_LONG_BYTES",
+    "NONCE_SHORT_BYTES",
+    "SIGNATURE_BYTES",
+    "TAG_BYTES",
+    "Crypto",
+]
 
 KEY_BYTES: Final = 32
 """Length of every key, public or secret."""
@@ -21,6 +28,12 @@ SIGNATURE_BYTES: Final = 64
 
 TAG_BYTES: Final = 16
 """Length of a Poly1305 tag, added by both AEADs."""
+
+NONCE_LONG_BYTES: Final = 24
+"""Nonce of `seal`: long enough to be derived or random without a collision."""
+
+NONCE_SHORT_BYTES: Final = 12
+"""Nonce of `seal_short`: a counter, or a constant under a key that is used once."""
 
 
 class Crypto(Protocol):
