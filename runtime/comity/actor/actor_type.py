@@ -51,7 +51,7 @@ class ActorType:
         """Return the type of a class, checked at its first use."""
         made = cls._made.get(actor_class)
         if made is None:
-            if not (inspect.isclass(actor_class) and issubclass(actor_class, Actor)):
+            if not _is_actor_class(actor_class):
                 raise UsageError(
                     f"{actor_class!r} is not an actor class: derive it from comity.Actor"
                 )
@@ -101,6 +101,10 @@ class ActorType:
 
     def _any(self) -> str:
         return min(self.methods, default="method")
+
+
+def _is_actor_class(candidate: object) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, Actor)
 
 
 _signatures: dict[FunctionType, inspect.Signature] = {}

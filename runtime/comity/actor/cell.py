@@ -199,10 +199,11 @@ class Cell:
             for index, operations in enumerate(commit.turns):
                 turn = self._places.append(commit.commit, index)
                 changes.extend(self._state.fold(turn, operations))
-        for commit, index in fold.hide:
-            changes.extend(self._state.hide(self._places.first_turns[commit] + index))
-        for commit, index in fold.show:
-            changes.extend(self._state.show(self._places.first_turns[commit] + index))
+        first_turns = self._places.first_turns
+        for hidden, index in fold.hide:
+            changes.extend(self._state.hide(first_turns[hidden] + index))
+        for shown, index in fold.show:
+            changes.extend(self._state.show(first_turns[shown] + index))
         self._state.may_write = fold.may_write
         self._beat = fold.beat
         if fold.last:

@@ -1,0 +1,36 @@
+"""Todo: a list that several people share, with no server behind it."""
+
+from comity import Actor, Counter, Map, Register
+
+
+class Todo(Actor):
+    """What to do, and what is done."""
+
+    title: Register[str]
+    items: Map[str, bool]
+    done: Counter
+
+    def add(self, what: str) -> int:
+        """Put something on the list; return how long the list is now."""
+        self.items[what] = False
+        return len(self.items)
+
+    def finish(self, what: str) -> bool:
+        """Tick something off; return whether it was still open."""
+        if self.items.get(what, True):
+            return False
+        self.items[what] = True
+        self.done += 1
+        return True
+
+    def drop(self, what: str) -> None:
+        """Take something off the list."""
+        self.items.pop(what, None)
+
+    def rename(self, title: str) -> None:
+        """Give the list a name."""
+        self.title = title
+
+    def show(self) -> tuple[str, ...]:
+        """Return the list as lines to read."""
+        return tuple(f"[{'x' if ok else ' '}] {what}" for what, ok in sorted(self.items.items()))

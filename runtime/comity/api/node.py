@@ -1,0 +1,323 @@
+"""`Node`: a device's place among its peers, as applications see it.
+
+Owns: the assembly of store, core, dispatcher and links, and the life of all of them. May not
+know: what any of them decides.
+
+    with Node("~/.todo") as node:
+        todo = node.create(Todo)
+
+opens the store, or makes it, listens for peers, and stops everything at the end of the block.
+Source: API 'A whole application'.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from comity.actor.actor import Actor
+from comity.actor.actor_type import ActorType
+from comity.actor.cell import Cell
+from comity.actor.message import Message
+from comity.api.ref import Ref
+from comity.base.clock import Wall
+from comity.base.errors import UsageError
+from comity.base.ids import DeviceId, Topic, short
+from comity.crypto.sodium import Sodium
+from comity.drivers.dispatch.dispatcher import Dispatcher
+from comity.drivers.grpc_link import GrpcLinks
+from comity.drivers.host import Host
+from comity.drivers.lock import StoreLock
+from comity.drivers.sqlite_store import SqliteStore
+from comity.drivers.store import STORE_FILE, VAULT_FILE, open_directory
+from comity.drivers.system import SystemClock, SystemEntropy
+from comity.drivers.vault import Vault
+from comity.log.entries import Role
+from comity.node import commands
+from comity.node.core import Core, Local, Ports
+from comity.protocol.invite import Invite, format_invite, parse_invite
+from comity.wire.codec import ProtobufCodec
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from comity.drivers.dispatch.future import Future
+    from comity.node.commands import Member, NodeStatus
+    from comity.node.effects import Report
+
+__all__ = ["Node"]
+
+A = TypeVar("A", bound=Actor)
+T = TypeVar("T")
+
+_ANSWER_SECONDS = 30.0
+"""A command that the core answers by itself: a disk that takes longer is as good as broken."""
+
+_STOP_SECONDS = 5.0
+"""A handler that is still running then keeps its thread, but not the process."""
+
+_JOIN_SECONDS = 60.0
+"""Joining waits for the inviter, who may have to be dialled several times."""
+
+_TOPIC_HEX_MIN = 8
+
+_logger = logging.getLogger("comity")
+
+
+class Node:
+    """One device: its key, its store, its actors, its links.
+
+    path: the directory of the store; made, with mode 0700, if it is not there.
+    passphrase: protects the keys in it; without one the OS keyring does.
+    insecure_store: leave the keys readable to whoever reads the disk: for experiments.
+    listen: 'host:port' to take connections at, port 0 for a free one; None for none.
+    relays: addresses of relays that keep this node's actors available while it is offline.
+    relay: be a relay: keep sealed commits for others, host no actors.
+
+    Raises: UsageError with the fix, for what cannot work; StoreError, LinkError.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        passphrase: str | None = None,
+        insecure_store: bool = False,
+        listen: str | None = "127.0.0.1:0",
+        relays: Sequence[str] = (),
+        relay: bool = False,
+    ) -> None:
+        """Open the store, start the node, take connections."""
+        self.path = Path(path).expanduser()
+        self.address: str | None = None
+        self._refs: dict[Topic, Ref[Any]] = {}
+        with ExitStack() as undo:
+            self._host = self._open_store(
+                undo, passphrase, insecure=insecure_store, relay=relay
+            )
+            self._dispatcher = Dispatcher(emit=self._host.emit, on_failure=_log_failure)
+            undo.callback(self._dispatcher.close, _STOP_SECONDS)
+            self._links = GrpcLinks(self._host.emit, self._host.next_link)
+            self.address = self._links.start(listen)
+            undo.callback(self._links.close)
+            self._host.start(self._dispatcher, self._links)
+            undo.callback(self._host.close)
+            if self.address is not None:
+                address = self.address
+                self._command(lambda token: commands.Listening(token, address))
+            for known in relays:
+                self.use_relay(known)
+            self._undo = undo.pop_all()
+
+    def _open_store(
+        self, undo: ExitStack, passphrase: str | None, *, insecure: bool, relay: bool
+    ) -> Host:
+        directory = open_directory(self.path)
+        lock = StoreLock(directory)
+        undo.callback(lock.release)
+        crypto, entropy = Sodium(), SystemEntropy()
+        vault = Vault(directory / VAULT_FILE, crypto, entropy)
+        key = vault.open(
+            passphrase=passphrase,
+            keyring=passphrase is None and not insecure,
+            insecure=insecure,
+        )
+        store = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
+        undo.callback(store.close)
+        core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
+        return Host(core, store, SystemClock())
+
+    def __enter__(self) -> Self:
+        """Return the node itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the node."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show where the store lies."""
+        return f"<Node {str(self.path)!r}>"
+
+    def close(self) -> None:
+        """Stop the actors, hang up, write what is to be written; safe to repeat."""
+        for topic in list(self._refs):
+            self._refs.pop(topic)
+            self._dispatcher.deactivate(topic).get()
+            self._command(lambda token, topic=topic: commands.Deactivate(token, topic))
+        self._undo.close()
+
+    # Actors
+
+    def create(self, actor_class: type[A]) -> Ref[A]:
+        """Found a new actor, with this device as its only root, and run its `on_create`."""
+        actor_type = ActorType.of(actor_class)
+        topic = self._command(lambda token: commands.Create(token, actor_type.name))
+        assert isinstance(topic, bytes)
+        return cast("Ref[A]", self._activate(actor_type, Topic(topic), new=True))
+
+    def open(self, actor_class: type[A], link: str | bytes | None = None) -> Ref[A]:
+        """Open an actor of this class.
+
+        link: an invite, which joins and then opens; or the actor's id, or the beginning of
+        its hexadecimal form; or nothing, if this node holds one actor of the class only.
+
+        Raises: UsageError that says which actors there are; LinkError if an invite's host
+        cannot be reached.
+        """
+        actor_type = ActorType.of(actor_class)
+        if isinstance(link, str) and link.strip().startswith("comity:"):
+            topic = self.join(link)
+        else:
+            topic = self._find(actor_type, link)
+        found = self._refs.get(topic)
+        if found is None:
+            found = self._activate(actor_type, topic)
+        return cast("Ref[A]", found)
+
+    def join(self, link: str) -> Topic:
+        """Use an invite and return the id of the actor; nothing is opened yet.
+
+        Raises: UsageError for a link that is none, used or expired; LinkError.
+        """
+        invite = parse_invite(link)
+        topic = self._command(lambda token: commands.Join(token, invite), _JOIN_SECONDS)
+        assert isinstance(topic, bytes)
+        return Topic(topic)
+
+    def status(self) -> NodeStatus:
+        """Return the node at a glance."""
+        status = self._command(commands.DescribeNode)
+        assert isinstance(status, commands.NodeStatus)
+        return status
+
+    def why(self, commit: str) -> str:
+        """Say why a commit counts, is hidden, or was refused. commit: 8 hex digits or more.
+
+        Raises: UsageError if the text is no id, or nothing is known of it.
+        """
+        prefix = _hex(commit, "commit id")
+        answer = self._command(lambda token: commands.ExplainCommit(token, prefix))
+        assert isinstance(answer, str)
+        return answer
+
+    def use_relay(self, address: str) -> None:
+        """Keep this node's actors on the relay at 'host:port', from now on."""
+        self._command(lambda token: commands.UseRelay(token, address))
+
+    def on_report(self, listener: Callable[[Report], None]) -> None:
+        """Call `listener` for everything the owner should know; it must return at once."""
+        self._host.listen(listener)
+
+    @property
+    def device(self) -> DeviceId:
+        """This device's id."""
+        return self.status().device
+
+    # For refs
+
+    def deliver(self, topic: Topic, message: Message) -> Future[Any]:
+        """Send a message to an actor that is open here; the future is its reply."""
+        return self._dispatcher.ask(topic, message)
+
+    def drop_in(self, topic: Topic, message: Message) -> None:
+        """Send a message to an actor that is open here, and do not wait."""
+        self._dispatcher.tell(topic, message)
+
+    def look(self, topic: Topic, view: Callable[[Cell], T]) -> Future[T]:
+        """Call `view` with the cell of an actor, between its turns; it must only read."""
+        return self._dispatcher.call(topic, view)
+
+    def invite(self, topic: Topic, role: str, lifetime: timedelta) -> str:
+        """Open an invite and return its link."""
+        try:
+            wanted = Role[role.upper()]
+        except KeyError:
+            raise UsageError(
+                f"{role!r} is not a role: use 'reader', 'writer' or 'admin'"
+            ) from None
+        now = SystemClock().moment().wall
+        expires = Wall(now + int(lifetime.total_seconds() * 1000))
+        invite = self._command(
+            lambda token: commands.OfferInvite(token, topic, wanted, expires)
+        )
+        assert isinstance(invite, Invite)
+        return format_invite(invite)
+
+    def members(self, topic: Topic) -> tuple[Member, ...]:
+        """Return who takes part in an actor."""
+        found = self._command(lambda token: commands.DescribeMembers(token, topic))
+        return cast("tuple[Member, ...]", found)
+
+    def remove(self, topic: Topic, device: bytes) -> None:
+        """Remove a device from an actor."""
+        self._command(lambda token: commands.Remove(token, topic, DeviceId(device)))
+
+    def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:
+        cell = Cell(actor_type, topic)
+        self._dispatcher.activate(cell)
+        created = self._dispatcher.run_create(topic) if new else None
+        try:
+            name = self._command(lambda token: commands.Activate(token, topic))
+            if name != actor_type.name:
+                raise UsageError(
+                    f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: open it "
+                    "with the class of that name"
+                )
+            if created is not None:
+                created.get(timeout=_ANSWER_SECONDS)
+        except BaseException:
+            self._dispatcher.deactivate(topic).get(timeout=_STOP_SECONDS)
+            self._command(lambda token: commands.Deactivate(token, topic))
+            raise
+        ref: Ref[Any] = Ref(self, actor_type, topic)
+        self._refs[topic] = ref
+        return ref
+
+    def _find(self, actor_type: ActorType, link: str | bytes | None) -> Topic:
+        held = [t for t in self.status().topics if t.actor_type == actor_type.name]
+        if link is not None:
+            prefix = link if isinstance(link, bytes) else _hex(link, "actor id")
+            held = [t for t in held if t.topic.startswith(prefix)]
+        if len(held) == 1:
+            return held[0].topic
+        known = ", ".join(short(t.topic) for t in held) or "none"
+        raise UsageError(
+            f"{len(held)} actors of type {actor_type.name!r} fit in {self.path} ({known}): "
+            + ("name one of them" if held else "create one, or join one with an invite")
+        )
+
+    def _command(
+        self, make: Callable[[Any], commands.Command], seconds: float = _ANSWER_SECONDS
+    ) -> object:
+        return self._host.call(make, seconds=seconds)
+
+
+def _hex(text: str, what: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(text) < _TOPIC_HEX_MIN or not found:
+        raise UsageError(
+            f"{text!r} is no {what}: give an even number of hexadecimal digits, 8 or more"
+        )
+    return found
+
+
+def _log_failure(topic: Topic, error: BaseException, message: Message) -> None:
+    _logger.error(
+        "%s of actor %s raised; its writes are undone",
+        message.method,
+        short(topic),
+        exc_info=error,
+    )

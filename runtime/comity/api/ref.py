@@ -1,0 +1,125 @@
+"""`Ref`: how an application speaks to an actor.
+
+Owns: the typed surface of tell, ask and what an owner asks of one actor. May not know: how a
+message travels. Methods are the selectors: `todo.ask(Todo.add, "milk")` knows that it takes a
+string and brings back an int, and both mypy and pyright know it too.
+Source: API 'A whole application'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from comity.actor.actor import Actor
+from comity.actor.actor_type import ActorType
+from comity.actor.message import Message
+from comity.base.ids import Topic, short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from comity.api.node import Node
+    from comity.drivers.dispatch.future import Future
+    from comity.node.commands import Member
+
+__all__ = ["INVITE_LIFETIME", "Ref"]
+
+A = TypeVar("A", bound=Actor)
+A_co = TypeVar("A_co", bound=Actor, covariant=True)
+R = TypeVar("R")
+P = ParamSpec("P")
+
+INVITE_LIFETIME = timedelta(days=7)
+"""How long an invite stays open unless it says otherwise: a week, then the link is waste."""
+
+
+class Ref(Generic[A_co]):
+    """An actor that this node holds a replica of. Made by `Node.create` and `Node.open`."""
+
+    __slots__ = ("_node", "_type", "topic")
+
+    def __init__(self, node: Node, actor_type: ActorType, topic: Topic) -> None:
+        """Only nodes make refs."""
+        self._node = node
+        self._type = actor_type
+        self.topic = topic
+
+    def __repr__(self) -> str:
+        """Show the type and the beginning of the actor's id."""
+        return f"<{self._type.name} {short(self.topic)}>"
+
+    def ask(
+        self: Ref[A],
+        method: Callable[Concatenate[A, P], R],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> Future[R]:
+        """Send a message; the future is its reply, once its effect is durable.
+
+        `.get(timeout=2)` waits in a thread, `await` in asyncio. If the method raises, so
+        does the future, and nothing that the method wrote remains.
+
+        Raises: UsageError if `method` is not a message of this actor.
+        """
+        return self._node.deliver(self.topic, self._message(method, arguments, keywords))
+
+    def tell(
+        self: Ref[A],
+        method: Callable[Concatenate[A, P], Any],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> None:
+        """Send a message and do not wait. If the method raises, `on_failure` runs.
+
+        Raises: UsageError if `method` is not a message of this actor.
+        """
+        self._node.drop_in(self.topic, self._message(method, arguments, keywords))
+
+    def send_by_name(self, method: str, *arguments: Any) -> Future[Any]:
+        """Ask by the name of a message: for tools that learn names at run time.
+
+        Raises: UsageError that lists the messages if there is none of this name.
+        """
+        self._type.parameters(method)
+        return self._node.deliver(
+            self.topic, self._type.message(self._type.methods[method], arguments, {})
+        )
+
+    def snapshot(self) -> Mapping[str, object]:
+        """Return all fields as plain immutable values, as of now and durable."""
+        return self._node.look(self.topic, lambda cell: cell.snapshot()).get()
+
+    def state_bytes(self) -> bytes:
+        """Return the canonical bytes of the state: equal on devices with the same log."""
+        return self._node.look(self.topic, lambda cell: cell.state_bytes()).get()
+
+    def invite(self, role: str = "writer", *, lifetime: timedelta = INVITE_LIFETIME) -> str:
+        """Return a link that lets one device in, as 'reader', 'writer' or 'admin'.
+
+        Hand it over in private: whoever has it first can use it, once.
+
+        Raises: UsageError for another role, or if this device is no admin.
+        """
+        return self._node.invite(self.topic, role, lifetime)
+
+    def members(self) -> tuple[Member, ...]:
+        """Return who may take part: device, role, and whether it is connected now."""
+        return self._node.members(self.topic)
+
+    def remove(self, device: bytes) -> None:
+        """Take a device's rights away, and move to a key that it does not have.
+
+        What it wrote before stays; what it wrote without knowing of this is hidden.
+
+        Raises: UsageError if this device may not remove that one.
+        """
+        self._node.remove(self.topic, device)
+
+    def _message(
+        self, method: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Message:
+        return self._type.message(method, arguments, keywords)

@@ -1,0 +1,181 @@
+"""Admission: open invites, and how a newcomer gets in.
+
+Owns: the invites that this device has open, the joins that it has under way, and the answer
+to either. May not know: how sessions are keyed by a seed, or how a topic is synced after.
+
+    inviter   open --newcomer asks over a session keyed by the seed--> spent, Welcome
+    newcomer  dialling --link open--> asking --Welcome--> joined
+              dialling, asking --link gone--> next address --none left--> failed
+
+An invite is spent in the same transaction as the grant that it gives, so it admits one device
+however often the link breaks; the device that spent it may ask again until it expires, in
+case the welcome was lost.
+Source: PROTOCOL section 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from comity.base.clock import Wall
+from comity.base.errors import LinkError, Reason, Rejected, UsageError
+from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
+from comity.base.ports import Entropy
+from comity.log.entries import AddEntry, Role
+from comity.node import rows
+from comity.node.effects import Answer, Table
+from comity.node.links import Link, Links
+from comity.node.replica import Replica
+from comity.node.step import Rows, Step
+from comity.protocol.invite import Invite
+from comity.protocol.session import SEED_BYTES, invite_id, invite_tag
+from comity.wire.records import JoinRequest, Welcome
+
+__all__ = ["Admission", "Founded"]
+
+_INVITES_MAX = 256
+"""Open invites of one node: each costs a hash in every handshake of a newcomer."""
+
+Founded = Callable[[Step, Welcome], None]
+"""Makes the replica that a welcome describes."""
+
+
+@dataclass(slots=True)
+class _Join:
+    """A join under way."""
+
+    token: Token
+    invite: Invite
+    tried: int
+    why: str = "no address in the invite"
+
+
+class Admission:
+    """The invites and joins of one node."""
+
+    __slots__ = ("_device", "_entropy", "_founded", "_invites", "_joins", "_prekey")
+
+    def __init__(
+        self,
+        device: DeviceId,
+        prekey: bytes,
+        entropy: Entropy,
+        found: Rows,
+        founded: Founded,
+    ) -> None:
+        """Start with the invites of the store. prekey: public, of this device."""
+        self._device = device
+        self._prekey = prekey
+        self._entropy = entropy
+        self._founded = founded
+        self._invites = {key: rows.decode_invite(value) for key, value in found}
+        self._joins: dict[LinkId, _Join] = {}
+
+    # Inviting
+
+    def offer(
+        self, step: Step, topic: Topic, role: Role, expires: Wall, addresses: Sequence[str]
+    ) -> Invite | UsageError:
+        """Open an invite, durably before it is answered."""
+        self._expire(step)
+        if len(self._invites) >= _INVITES_MAX:
+            return UsageError(
+                f"{_INVITES_MAX} invites are open: wait until one is used or expires"
+            )
+        seed = self._entropy.draw(SEED_BYTES)
+        row = rows.InviteRow(topic, role, seed, expires)
+        handle = invite_id(seed)
+        self._invites[handle] = row
+        step.put(Table.INVITE, handle, rows.encode_invite(row))
+        return Invite(self._device, seed, tuple(addresses))
+
+    def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
+        """Return the seed of the invite that this tag shows."""
+        for row in self._invites.values():
+            if invite_tag(row.seed, ephemeral) == tag:
+                return row.seed
+        return None
+
+    def admit(
+        self,
+        link: Link,
+        request: JoinRequest,
+        step: Step,
+        replica_of: Callable[[Topic], Replica | None],
+    ) -> tuple[Replica, CommitId] | Rejected:
+        """Let the newcomer on this link in; return the actor and the grant.
+
+        The caller welcomes it once the grant is durable. The same device may ask again.
+        """
+        assert link.peer is not None
+        handle = link.joined_by
+        row = None if handle is None else self._invites.get(handle)
+        replica = None if row is None else replica_of(row.topic)
+        if handle is None or row is None or replica is None:
+            return Rejected(Reason.INVITE_UNKNOWN)
+        if row.spent_by == link.peer:
+            return replica, CommitId(row.grant)
+        if row.spent_by:
+            return Rejected(Reason.INVITE_USED, f"by device {short(row.spent_by)}")
+        if row.expires < step.now.wall:
+            return Rejected(Reason.INVITE_EXPIRED)
+        grant = replica.append(step, AddEntry(link.peer, row.role, request.prekey))
+        if isinstance(grant, Rejected):
+            return grant
+        spent = replace(row, spent_by=link.peer, grant=grant)
+        self._invites[handle] = spent
+        step.put(Table.INVITE, handle, rows.encode_invite(spent))
+        return replica, grant
+
+    def _expire(self, step: Step) -> None:
+        for handle, row in list(self._invites.items()):
+            if row.expires < step.now.wall:
+                del self._invites[handle]
+                step.drop(Table.INVITE, handle)
+
+    # Joining
+
+    def join(self, step: Step, token: Token, invite: Invite, links: Links) -> None:
+        """Use an invite: try its addresses in turn."""
+        self._try(step, _Join(token, invite, 0), links)
+
+    def opened(self, link: Link, step: Step, links: Links) -> None:
+        """A link that was dialled to join is open: ask."""
+        if link.id in self._joins:
+            links.say(link, JoinRequest(self._prekey), step)
+
+    def welcomed(self, link: Link, welcome: Welcome, step: Step) -> Rejected | None:
+        """The inviter let this device in."""
+        join = self._joins.pop(link.id, None)
+        if join is None:
+            return Rejected(Reason.OUT_OF_TURN, "a welcome that nobody asked for")
+        self._founded(step, welcome)
+        step.when_durable(lambda later: later.act(Answer(join.token, welcome.topic)))
+        return None
+
+    def refused(self, link: Link, refusal: Rejected, step: Step) -> None:
+        """The inviter did not let this device in: other addresses will not either."""
+        join = self._joins.pop(link.id, None)
+        if join is not None:
+            step.act(Answer(join.token, UsageError(f"the invite was refused: {refusal}")))
+
+    def closed(self, link: Link, why: str, step: Step, links: Links) -> None:
+        """A link that was to join is gone: try the next address."""
+        join = self._joins.pop(link.id, None)
+        if join is not None:
+            join.why = f"{link.address}: {why}"
+            self._try(step, join, links)
+
+    def _try(self, step: Step, join: _Join, links: Links) -> None:
+        if join.tried == len(join.invite.addresses):
+            text = (
+                f"device {short(join.invite.inviter)}, who gave the invite, cannot be reached "
+                f"({join.why}): it must be running while you join"
+            )
+            step.act(Answer(join.token, LinkError(text, retry=True)))
+            return
+        address = join.invite.addresses[join.tried]
+        join.tried += 1
+        link = links.join(address, join.invite.inviter, join.invite.seed, step)
+        self._joins[link] = join

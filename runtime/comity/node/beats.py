@@ -1,0 +1,428 @@
+"""Beats: from the turns of a cell to sealed commits, and from accepted commits to its folds.
+
+Owns: the open draft of one actor, the frontier that its cell shows, and the fold that is
+under way. May not know: how a commit is sealed or checked (`node.journal`), or links.
+
+    asleep --wake--> loading --fold with `last` applied--> awake --sleep--> asleep
+
+A draft is the turns of one beat: all read the same frontier, which becomes the parents of the
+commit. It is sealed when its beat is over: at once if the actor was quiet, else `BEAT_MAX`
+after the last seal, when it is full, and always before anything is folded. One fold is under
+way at a time; the cell acknowledges it with `Folded` or refuses it with `BeatClosed`.
+Commits reach the cell only when they are durable here, in the order of the graph.
+Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from typing import Final
+
+from comity.actor.fold import BeatClosed, Binding, Fold, FoldCommit, Folded, TurnEnded
+from comity.base.clock import Instant, Wall, after
+from comity.base.errors import Rejected
+from comity.base.ids import CommitId
+from comity.base.limits import BEAT_MAX, DRAFT_BYTES_MAX, DRAFT_TURNS_MAX, PARENTS_MAX
+from comity.log.entries import Entry, TurnEntry
+from comity.node import rows
+from comity.node.effects import Release, Table
+from comity.node.journal import Journal
+from comity.node.step import Rows, Step
+
+__all__ = ["Beats", "Phase"]
+
+_FOLD_COMMITS_MAX: Final = 512
+"""Commits in one fold: a cell is held for some milliseconds, not for its whole history."""
+
+_BOUND_MAX: Final = 64
+"""Own commits sealed since the last fold; then the cell is told, to forget their turns."""
+
+
+@unique
+class Phase(Enum):
+    """Whether a cell shows the actor."""
+
+    ASLEEP = "asleep"
+    LOADING = "loading"
+    AWAKE = "awake"
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The turns of the open beat, as they will be sealed.
+
+    first: serial of the first turn, or 0 if no living cell ran it. rows: keys of the rows.
+    """
+
+    parents: tuple[CommitId, ...]
+    wall: Wall
+    first: int
+    turns: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    size: int = 0
+    durable: bool = False
+
+    @property
+    def full(self) -> bool:
+        return len(self.turns) >= DRAFT_TURNS_MAX or self.size >= DRAFT_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A fold under way: what becomes true when the cell has applied it."""
+
+    fed: int
+    flips: dict[int, bool]
+    bound: int
+    last: bool
+
+
+class Beats:
+    """The drafts and folds of one actor."""
+
+    __slots__ = (
+        "_beat",
+        "_bound",
+        "_draft",
+        "_durable",
+        "_fed",
+        "_flips",
+        "_frontier",
+        "_generation",
+        "_journal",
+        "_offer",
+        "_own",
+        "_phase",
+        "_reading",
+        "_recent",
+        "_rows",
+        "_sealed_at",
+        "_sealed_serial",
+        "_writable",
+    )
+
+    def __init__(self, journal: Journal) -> None:
+        """Start asleep over a journal, all of whose commits are durable."""
+        self._journal = journal
+        self._phase = Phase.ASLEEP
+        self._draft: _Draft | None = None
+        self._rows = 0
+        self._sealed_at: Instant | None = None
+        self._durable = len(journal.graph)
+        self._generation = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start over without a cell: nothing fed, nothing bound, nothing under way."""
+        self._beat = 0
+        self._fed = 0
+        self._sealed_serial = 0
+        self._writable = False
+        self._offer: _Offer | None = None
+        self._reading = False
+        self._recent: dict[int, tuple[bytes, ...]] = {}
+        self._bound: list[Binding] = []
+        self._own: dict[int, None] = {}
+        self._flips: dict[int, bool] = {}
+        self._frontier = self._journal.effective_heads(range(self._durable))
+
+    @property
+    def phase(self) -> Phase:
+        """Whether a cell shows the actor."""
+        return self._phase
+
+    @property
+    def durable(self) -> int:
+        """Number of commits, counted from the first, that are on disk."""
+        return self._durable
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When the open draft is to be sealed; None while there is none that is durable."""
+        if self._draft is None or not self._draft.durable:
+            return None
+        if self._sealed_at is None or self._draft.full:
+            return Instant(0)
+        return after(self._sealed_at, BEAT_MAX)
+
+    # The life of the cell
+
+    def wake(self, step: Step) -> None:
+        """Begin to feed a new cell."""
+        assert self._phase is Phase.ASLEEP
+        assert self._draft is None
+        self._phase = Phase.LOADING
+        self._generation += 1
+        self.feed(step)
+
+    def sleep(self, step: Step) -> None:
+        """Take leave of the cell: seal what it left; the log itself is the frontier again."""
+        self.seal(step)
+        self._phase = Phase.ASLEEP
+        self._generation += 1
+        self._forget()
+
+    # Turns become drafts, drafts become commits
+
+    def turn_ended(self, turn: TurnEnded, step: Step) -> None:
+        """Make a turn durable as part of the open draft; its reply waits for that."""
+        assert self._phase is Phase.AWAKE
+        assert turn.beat == self._beat
+        draft = self._draft
+        if draft is not None and draft.size + len(turn.operations) > DRAFT_BYTES_MAX:
+            self.seal(step)
+            draft = None
+        if draft is None:
+            draft = _Draft(self._parents(step), step.now.wall, turn.serial)
+            self._draft = draft
+        draft.turns.append(turn.operations)
+        draft.size += len(turn.operations) + 8
+        self._rows += 1
+        key = rows.draft_key(self._journal.topic, self._rows)
+        draft.keys.append(key)
+        row = rows.DraftRow(draft.parents, draft.wall, turn.operations)
+        step.put(Table.DRAFT, key, rows.encode_draft(row))
+        step.when_durable(lambda later: self._turn_durable(turn.serial, draft, later))
+        if draft.full:
+            self.seal(step)
+
+    def _turn_durable(self, serial: int, draft: _Draft, step: Step) -> None:
+        step.act(Release(self._journal.topic, serial))
+        if draft is self._draft:
+            draft.durable = True
+            self.tick(step)
+
+    def tick(self, step: Step) -> None:
+        """Seal the draft if its beat is over; safe to call at any time."""
+        deadline = self.deadline
+        if deadline is not None and deadline <= step.instant:
+            self.seal(step)
+        step.touch(self._journal.topic)
+
+    def seal(self, step: Step) -> None:
+        """Turn the open draft, if there is one, into a commit of this device."""
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
+        entries = tuple(TurnEntry(operations) for operations in draft.turns)
+        made = self._journal.append(
+            step, entries=entries, parents=draft.parents, wall=draft.wall
+        )
+        if isinstance(made, Rejected):
+            # The turns ran under a grant that held at their frontier: sealing cannot be
+            # refused unless our own bookkeeping is wrong. Stop before anything is lost.
+            raise AssertionError(f"own draft refused: {made}")
+        for key in draft.keys:
+            step.drop(Table.DRAFT, key)
+        self._sealed_at = step.instant
+        self._made(made)
+        if draft.first:
+            last = draft.first + len(draft.turns) - 1
+            self._bound.append(Binding(draft.first, last, made))
+            self._sealed_serial = last
+            if len(self._bound) >= _BOUND_MAX:
+                step.when_durable(self.feed)
+
+    def recover(self, found: Rows, step: Step) -> None:
+        """Seal the drafts that a crash left, before anything else happens to the actor."""
+        for key, value in found:
+            row = rows.decode_draft(value)
+            self._rows = max(self._rows, rows.number_of(key))
+            if self._draft is None or self._draft.parents != row.parents:
+                self.seal(step)
+                self._draft = _Draft(row.parents, row.wall, 0)
+            self._draft.turns.append(row.operations)
+            self._draft.keys.append(key)
+        self.seal(step)
+
+    def append(self, step: Step, *entries: Entry) -> int | Rejected:
+        """Make a commit of this device that no turn made: a grant, a removal, a merge."""
+        self.seal(step)
+        made = self._journal.append(
+            step, entries=entries, parents=self._parents(step), wall=step.now.wall
+        )
+        if not isinstance(made, Rejected):
+            self._made(made)
+        return made
+
+    def rotate(self, step: Step) -> Rejected | None:
+        """Make a new epoch on top of the frontier, if the rotation rule asks for one."""
+        self.seal(step)
+        parents = self._parents(step)
+        if self._journal.choose_epoch(self._frontier) is not None:
+            return None
+        made = self._journal.rotate(step, parents=parents, wall=step.now.wall)
+        if isinstance(made, Rejected):
+            return made
+        self._made(made)
+        return None
+
+    def _made(self, commit: int) -> None:
+        """A commit of our own stands on all of the frontier, so it is the frontier now."""
+        self._frontier = [commit]
+        if self._phase is Phase.AWAKE:
+            self._own[commit] = None
+
+    def _parents(self, step: Step) -> tuple[CommitId, ...]:
+        """Return what the next commit builds on, ascending: the frontier and our own last."""
+        graph = self._journal.graph
+        own = self._journal.own_last
+        if own is not None:
+            self._frontier = self._journal.join(self._frontier, own)
+        while len(self._frontier) > PARENTS_MAX:
+            some = tuple(sorted(map(graph.id_of, self._frontier[:PARENTS_MAX])))
+            merged = self._journal.append(step, entries=(), parents=some, wall=step.now.wall)
+            assert not isinstance(merged, Rejected), merged
+            self._frontier = [*self._frontier[PARENTS_MAX:], merged]
+            if self._phase is Phase.AWAKE:
+                self._own[merged] = None
+        return tuple(sorted(map(graph.id_of, self._frontier)))
+
+    # Commits become folds
+
+    def commits_durable(self, count: int, step: Step) -> None:
+        """Learn that the first `count` commits are on disk; show the new ones."""
+        first, self._durable = self._durable, max(self._durable, count)
+        if self._phase is Phase.ASLEEP:
+            for commit in range(first, self._durable):
+                self._extend(commit)
+        else:
+            self.feed(step)
+
+    def keep_turns(self, commit: int, turns: tuple[bytes, ...]) -> None:
+        """Keep the turns of a commit that will be fed soon, to spare a read."""
+        if self._phase is not Phase.ASLEEP:
+            self._recent[commit] = turns
+
+    def flipped(self, commit: int, *, shown: bool) -> None:
+        """Learn that an accepted commit became visible or hidden."""
+        offered = self._fed if self._offer is None else self._offer.fed
+        if commit < offered or commit in self._own:
+            self._flip(commit, shown=shown)
+        if self._phase is Phase.ASLEEP:
+            self._frontier = self._journal.effective_heads(range(self._durable))
+
+    def _flip(self, commit: int, *, shown: bool) -> None:
+        """Remember a change to tell the cell; two changes cancel out."""
+        if self._flips.pop(commit, None) is None:
+            self._flips[commit] = shown
+
+    def folded(self, event: Folded, step: Step) -> None:
+        """The cell applied what was offered."""
+        offer, self._offer = self._offer, None
+        assert offer is not None
+        self._beat += 1
+        assert event.beat == self._beat
+        fed, self._fed = self._fed, offer.fed
+        del self._bound[: offer.bound]
+        if self._phase is Phase.LOADING:
+            if offer.last:
+                self._phase = Phase.AWAKE
+                self._frontier = self._journal.effective_heads(range(self._fed))
+        elif offer.flips:
+            shown = [*range(self._fed), *(c for c in self._own if c >= self._fed)]
+            self._frontier = self._journal.effective_heads(shown)
+        else:
+            for commit in range(fed, self._fed):
+                self._extend(commit)
+        for commit in [commit for commit in self._own if commit < self._fed]:
+            del self._own[commit]
+        self.feed(step)
+
+    def beat_closed(self, event: BeatClosed, step: Step) -> None:
+        """The cell had run further: seal what it ran and offer the fold again."""
+        offer, self._offer = self._offer, None
+        assert offer is not None
+        assert event.beat == self._beat
+        for commit, shown in offer.flips.items():
+            self._flip(commit, shown=shown)
+        for commit in [c for c in self._flips if c >= self._fed and c not in self._own]:
+            del self._flips[commit]
+        self.seal(step)
+        assert self._sealed_serial == event.serial
+        self.feed(step)
+
+    def feed(self, step: Step) -> None:
+        """Offer the cell what it has not seen, unless it is still busy with an offer."""
+        if self._phase is Phase.ASLEEP or self._offer is not None or self._reading:
+            return
+        loading = self._phase is Phase.LOADING
+        writable = self._journal.may_write
+        news = self._fed < self._durable or self._flips or len(self._bound) >= _BOUND_MAX
+        if not (news or loading or writable != self._writable):
+            return
+        commits: list[FoldCommit] = []
+        stop = min(self._durable, self._fed + _FOLD_COMMITS_MAX)
+        hide: list[tuple[int, int]] = []
+        for commit in range(self._fed, stop):
+            if commit in self._own:
+                continue
+            turns = self._recent.get(commit)
+            if turns is None:
+                self._read(commit, stop, step)
+                return
+            commits.append(FoldCommit(commit, turns))
+            if not self._journal.effective(commit):
+                hide.extend((commit, index) for index in range(len(turns)))
+        own_last = self._journal.own_last
+        last = stop == self._durable and (own_last is None or own_last < stop or not loading)
+        if loading and not (last or commits):
+            return  # our own newest commit is on its way to the disk
+        self.seal(step)
+        self._offer_fold(step, stop, commits, hide, last=last)
+
+    def _offer_fold(
+        self,
+        step: Step,
+        stop: int,
+        commits: list[FoldCommit],
+        hide: list[tuple[int, int]],
+        *,
+        last: bool,
+    ) -> None:
+        show: list[tuple[int, int]] = []
+        for commit, shown in self._flips.items():
+            turns = range(self._journal.turn_count(commit))
+            (show if shown else hide).extend((commit, index) for index in turns)
+        self._writable = self._journal.may_write
+        self._offer = _Offer(stop, self._flips, len(self._bound), last)
+        self._flips = {}
+        for commit in range(self._fed, stop):
+            self._recent.pop(commit, None)
+        step.act(
+            Fold(
+                topic=self._journal.topic,
+                beat=self._beat + 1,
+                serial=self._sealed_serial,
+                graph=self._journal.graph,
+                bindings=tuple(self._bound),
+                commits=tuple(commits),
+                hide=tuple(hide),
+                show=tuple(show),
+                may_write=self._writable,
+                last=last,
+            )
+        )
+
+    def _read(self, first: int, stop: int, step: Step) -> None:
+        """Fetch the turns of commits that are only on disk."""
+        topic, generation = self._journal.topic, self._generation
+        keys = rows.commit_key(topic, first + 1), rows.commit_key(topic, stop + 1)
+        self._reading = True
+
+        def arrived(found: Rows, later: Step) -> None:
+            if generation != self._generation:
+                return
+            self._reading = False
+            for key, value in found:
+                turns = self._journal.turns_of(rows.decode_commit(value))
+                self._recent[rows.number_of(key) - 1] = turns
+            self.feed(later)
+
+        step.read(Table.COMMIT, keys, stop - first, lambda later, found: arrived(found, later))
+
+    def _extend(self, commit: int) -> None:
+        """Move the frontier over one further commit, if it counts."""
+        if self._journal.effective(commit):
+            self._frontier = self._journal.join(self._frontier, commit)

@@ -1,0 +1,187 @@
+"""What an owner can ask of a node: the closed union of commands, each answered once.
+
+Owns: the shapes of commands and of their results. May not know: how the owner asks (a call
+of `comity.Node`, the control socket, the fault lab).
+An answer is an `effects.Answer` with the command's token; its result is the value named in
+the command's docstring, or a `UsageError`/`WorldError` instance to raise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comity.base.clock import Wall
+from comity.base.ids import CommitId, DeviceId, Token, Topic
+from comity.log.entries import Role
+from comity.protocol.invite import Invite
+
+__all__ = [
+    "Activate",
+    "Command",
+    "Create",
+    "Deactivate",
+    "DescribeMembers",
+    "DescribeNode",
+    "ExplainCommit",
+    "Join",
+    "Listening",
+    "Member",
+    "NodeStatus",
+    "OfferInvite",
+    "Remove",
+    "TopicStatus",
+    "UseRelay",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Found an actor with this device as its only root. Result: its `Topic`."""
+
+    token: Token
+    actor_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Feed the actor's log to a cell, which the host has made. Result: its type's name."""
+
+    token: Token
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivate:
+    """The cell is gone; seal what it left. Result: None."""
+
+    token: Token
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class OfferInvite:
+    """Open an invite for one device. Result: an `Invite`."""
+
+    token: Token
+    topic: Topic
+    role: Role
+    expires: Wall
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Use an invite. Result: the `Topic`; a LinkError if the inviter cannot be reached."""
+
+    token: Token
+    invite: Invite
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a device from an actor and move its key on. Result: the removal's CommitId."""
+
+    token: Token
+    topic: Topic
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeMembers:
+    """Result: tuple of `Member`, sorted by device."""
+
+    token: Token
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainCommit:
+    """Say why a commit counts, is hidden, or was refused. id: a prefix of 4 bytes or more.
+
+    Result: a sentence.
+    """
+
+    token: Token
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeNode:
+    """Result: `NodeStatus`."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class UseRelay:
+    """Keep a link to a relay at this address, and store every topic there. Result: None."""
+
+    token: Token
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The host takes connections at this address now. Result: None."""
+
+    token: Token
+    address: str
+
+
+Command = (
+    Create
+    | Activate
+    | Deactivate
+    | OfferInvite
+    | Join
+    | Remove
+    | DescribeMembers
+    | ExplainCommit
+    | DescribeNode
+    | UseRelay
+    | Listening
+)
+"""Everything that an owner can ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One device that counts, and whether a session with it is open now."""
+
+    device: DeviceId
+    role: Role
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """One actor as this node holds it.
+
+    commits: accepted. hidden: of those, quarantined. orphans: waiting for parents or keys.
+    heads: the ids of the newest commits. active: a cell hosts it.
+    """
+
+    topic: Topic
+    actor_type: str
+    commits: int
+    hidden: int
+    orphans: int
+    heads: tuple[CommitId, ...]
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """The node at a glance.
+
+    links: (peer or None while shaking hands, address). shelves: of a relay, (topic, commits,
+    bytes). refusals: (reason, how often).
+    """
+
+    device: DeviceId
+    crypto: str
+    relay: bool
+    address: str
+    links: tuple[tuple[DeviceId | None, str], ...]
+    topics: tuple[TopicStatus, ...]
+    shelves: tuple[tuple[Topic, int, int], ...]
+    refusals: tuple[tuple[str, int], ...]

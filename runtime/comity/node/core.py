@@ -1,0 +1,222 @@
+"""The core: one pure state machine per node.
+
+Owns: the composition of a node's parts and the dispatch of events to them. May not know:
+clocks, sockets, files, threads, the insides of cells.
+
+    rows --start--> effects          once, with what the store holds
+    events --step--> effects         for ever after; `deadline` says when `Woke` is due
+
+Everything that a step decides is persisted before it is released (`node.step`). The same
+events in the same order give the same effects, to the byte.
+Source: ARCHITECTURE 'Layers', 'Who owns what'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from comity.actor.fold import BeatClosed, Folded, TurnEnded
+from comity.base.clock import Instant, Moment, earliest
+from comity.base.ids import DeviceId, Topic
+from comity.base.ports import Entropy
+from comity.crypto.keys import Identity, KeyPair
+from comity.crypto.port import KEY_BYTES, Crypto
+from comity.log.build import Signer
+from comity.log.graph import Graph
+from comity.node import rows
+from comity.node.commands import Command
+from comity.node.desk import Desk
+from comity.node.effects import Effect, Table
+from comity.node.events import (
+    FrameArrived,
+    LinkDown,
+    LinkUp,
+    ReadDone,
+    Stored,
+    Woke,
+    WriteFailed,
+)
+from comity.node.journal import Hand
+from comity.node.step import Rows, Step, Waiting
+from comity.protocol.session import Endpoint
+from comity.wire.records import Codec
+
+__all__ = ["Core", "Event", "Local", "Ports"]
+
+Event = (
+    TurnEnded
+    | BeatClosed
+    | Folded
+    | LinkUp
+    | LinkDown
+    | FrameArrived
+    | Stored
+    | WriteFailed
+    | ReadDone
+    | Woke
+    | Command
+)
+"""Everything that can happen to a node."""
+
+_STORE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a core is given from outside."""
+
+    crypto: Crypto
+    codec: Codec
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What this device alone decides.
+
+    relay: keep sealed commits of topics for anybody who names them, and read none. A node is
+        a relay or a member of actors, not both: who attacks one gains nothing of the other.
+    """
+
+    relay: bool = False
+
+
+class Core:
+    """One node."""
+
+    __slots__ = ("_desk", "_due", "_local", "_ports", "_stopped", "_waiting")
+
+    def __init__(self, ports: Ports, local: Local) -> None:
+        """Keep what is given from outside; `start` comes next, once."""
+        self._ports = ports
+        self._local = local
+        self._waiting = Waiting()
+        self._desk: Desk | None = None
+        self._due: dict[Topic, Instant] = {}
+        self._stopped = False
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `Woke` is due; None while nothing is awaited."""
+        if self._desk is None or self._stopped:
+            return None
+        return earliest(min(self._due.values(), default=None), self._desk.links.deadline)
+
+    @property
+    def device(self) -> DeviceId:
+        """This device, once started."""
+        assert self._desk is not None
+        return self._desk.device
+
+    def graph(self, topic: Topic) -> Graph | None:
+        """Return the graph of an actor: read-only, for those who check and show."""
+        assert self._desk is not None
+        replica = self._desk.replica(topic)
+        return None if replica is None else replica.journal.graph
+
+    def start(self, found: Mapping[Table, Rows], now: Moment) -> list[Effect]:
+        """Take up from what the store holds, or begin a new device if it holds nothing."""
+        assert self._desk is None
+        step = Step(now, self._waiting)
+        meta = dict(found.get(Table.META, ()))
+        secrets = dict(found.get(Table.SECRET, ()))
+        if not meta:
+            meta, secrets = self._first_start(step)
+        assert meta[rows.META_FORMAT] == rows.FORMAT, "the driver checks the format"
+        crypto, entropy = self._ports.crypto, self._ports.entropy
+        seed = secrets[rows.SECRET_DEVICE]
+        hand = Hand(Signer(crypto, seed), KeyPair(crypto, secrets[rows.SECRET_PREKEY]), entropy)
+        endpoint = Endpoint(
+            crypto=crypto,
+            entropy=entropy,
+            identity=Identity(crypto, seed),
+            static_secret=entropy.draw(KEY_BYTES),
+        )
+        self._desk = Desk(
+            hand,
+            endpoint,
+            self._ports.codec,
+            store=meta[rows.META_STORE],
+            relay=self._local.relay,
+            found=found,
+        )
+        self._desk.recover(found, step)
+        return self._finish(step)
+
+    def step(self, events: Sequence[Event], now: Moment) -> list[Effect]:
+        """Take events in order and say what they lead to; one transaction for all of them."""
+        assert self._desk is not None, "start comes first"
+        if self._stopped:
+            return []
+        step = Step(now, self._waiting)
+        for event in events:
+            self._take(event, step)
+        return self._finish(step)
+
+    def _first_start(self, step: Step) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+        """Become a device: draw its keys and the name of its store."""
+        draw = self._ports.entropy.draw
+        meta = {rows.META_FORMAT: rows.FORMAT, rows.META_STORE: draw(_STORE_BYTES)}
+        secrets = {
+            rows.SECRET_DEVICE: draw(KEY_BYTES),
+            rows.SECRET_PREKEY: draw(KEY_BYTES),
+        }
+        for table, values in ((Table.META, meta), (Table.SECRET, secrets)):
+            for key, value in values.items():
+                step.put(table, key, value)
+        return meta, secrets
+
+    def _take(self, event: Event, step: Step) -> None:
+        assert self._desk is not None
+        desk = self._desk
+        match event:
+            case TurnEnded():
+                desk.replica_awake(event.topic).turn_ended(event, step)
+            case Folded():
+                desk.replica_awake(event.topic).folded(event, step)
+            case BeatClosed():
+                desk.replica_awake(event.topic).beat_closed(event, step)
+            case FrameArrived():
+                desk.links.frame(event, step)
+            case LinkUp():
+                desk.links.up(event, step)
+            case LinkDown():
+                desk.links.down(event, step)
+            case Stored(token):
+                for then in self._waiting.take_write(token):
+                    then(step)
+            case ReadDone(token, found):
+                self._waiting.take_read(token)(step, found)
+            case WriteFailed():
+                self._stopped = True
+            case Woke():
+                self._wake(step)
+            case _:
+                desk.command(event, step)
+
+    def _wake(self, step: Step) -> None:
+        """Do what is due."""
+        assert self._desk is not None
+        for topic, due in list(self._due.items()):
+            if due <= step.instant:
+                replica = self._desk.replica(topic)
+                if replica is not None:
+                    replica.tick(step)
+                step.touch(topic)
+        self._desk.links.tick(step)
+
+    def _finish(self, step: Step) -> list[Effect]:
+        """Send what was said, note what is due, close the step."""
+        assert self._desk is not None
+        step.settle()
+        self._desk.links.flush(step)
+        for topic in step.touched:
+            replica = self._desk.replica(topic)
+            due = None if replica is None else replica.deadline
+            if due is None:
+                self._due.pop(topic, None)
+            else:
+                self._due[topic] = due
+        return step.finish()

@@ -1,0 +1,431 @@
+"""The desk: what a node holds, who speaks for it, and what its owner may ask.
+
+Owns: the replicas and shelves of a node, and the answers to commands. May not know: events
+of the driver (`node.core`), bytes on links (`node.links`), the sync of one topic
+(`node.syncing`).
+Source: ARCHITECTURE 'Layers'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from comity.base.errors import Reason, Rejected, UsageError
+from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
+from comity.log.entries import RemoveEntry, Role
+from comity.node import commands, rows
+from comity.node.admission import Admission
+from comity.node.beats import Phase
+from comity.node.commands import Command
+from comity.node.dialer import Purpose
+from comity.node.effects import Answer, Table
+from comity.node.journal import Hand, Journal
+from comity.node.links import Link, Links
+from comity.node.refusals import Refusals, Refused
+from comity.node.replica import Replica, Source
+from comity.node.shelf import Shelf
+from comity.node.step import Rows, Step
+from comity.node.syncing import Syncing
+from comity.protocol.session import Endpoint
+from comity.wire.records import Codec, Commit, JoinRequest, Peers, Record, Refusal, Welcome
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Everything a node holds. Implements `links.Conversation` and `replica.Listener`."""
+
+    __slots__ = (
+        "_address",
+        "_admission",
+        "_hand",
+        "_peers",
+        "_refusals",
+        "_relay",
+        "_relays",
+        "_replicas",
+        "_shelves",
+        "_store",
+        "_syncing",
+        "device",
+        "links",
+    )
+
+    def __init__(
+        self,
+        hand: Hand,
+        endpoint: Endpoint,
+        codec: Codec,
+        *,
+        store: bytes,
+        relay: bool,
+        found: Mapping[Table, Rows],
+    ) -> None:
+        """Rebuild everything from the rows of the store."""
+        self.device = hand.signer.device
+        self.links = Links(endpoint, codec, self)
+        self._hand = hand
+        self._store = store
+        self._relay = relay
+        self._address = ""
+        self._refusals = Refusals()
+        self._replicas: dict[Topic, Replica] = {}
+        self._shelves: dict[Topic, Shelf] = {}
+        self._peers: dict[DeviceId, str] = {}
+        self._relays: dict[str, None] = {}
+        self._syncing = Syncing(self.links, self, dict(found.get(Table.CURSOR, ())))
+        self._admission = Admission(
+            self.device,
+            hand.prekey.public,
+            hand.entropy,
+            found.get(Table.INVITE, ()),
+            self._founded,
+        )
+        self._rebuild(found)
+
+    # What is held
+
+    def replica(self, topic: Topic) -> Replica | None:
+        """Return the replica of an actor, if this node holds one."""
+        return self._replicas.get(topic)
+
+    def replica_awake(self, topic: Topic) -> Replica:
+        """Return the replica whose cell spoke."""
+        replica = self._replicas[topic]
+        assert replica.beats.phase is not Phase.ASLEEP
+        return replica
+
+    def holding(self, topic: Topic) -> Replica | Shelf | None:
+        """Return what this node holds of a topic."""
+        return self._replicas.get(topic) or self._shelves.get(topic)
+
+    @property
+    def holdings(self) -> tuple[Replica | Shelf, ...]:
+        """Everything that can be synced, in the order in which it was founded."""
+        return (*self._replicas.values(), *self._shelves.values())
+
+    def trusts(self, topic: Topic, peer: DeviceId) -> bool:
+        """Whether to sync a topic with a peer: on a relay with all, else with members."""
+        replica = self._replicas.get(topic)
+        if replica is None:
+            return topic in self._shelves
+        authority = replica.journal.authority
+        return authority is None or authority.role_of(peer) is not None
+
+    def shelve(self, topic: Topic, step: Step) -> Shelf | None:
+        """Begin to keep a topic for others; None if this node is no relay."""
+        if not self._relay:
+            return None
+        shelf = self._shelves.get(topic)
+        if shelf is None:
+            shelf = Shelf(topic, self._syncing, store=self._store, found=())
+            self._shelves[topic] = shelf
+            row = rows.TopicRow("", b"", True)
+            step.put(Table.TOPIC, topic, rows.encode_topic(row))
+        return shelf
+
+    def refused(
+        self,
+        step: Step,
+        topic: Topic | None,
+        commit: CommitId | None,
+        refusal: Rejected,
+        source: DeviceId | None,
+    ) -> None:
+        """Remember and report a refusal."""
+        self._refusals.note(Refused(topic, commit, source, refusal, step.now.wall))
+        step.report("refused", topic=topic, commit=commit, device=source, refusal=refusal)
+
+    def _rebuild(self, found: Mapping[Table, Rows]) -> None:
+        """Make replicas and shelves from their rows."""
+        keys: dict[Topic, list[tuple[CommitId, bytes]]] = {}
+        for key, value in found.get(Table.EPOCH, ()):
+            topic, epoch = rows.split_epoch_key(key)
+            keys.setdefault(topic, []).append((epoch, value))
+        logs: dict[Topic, list[tuple[bytes, bytes]]] = {}
+        for key, value in found.get(Table.COMMIT, ()):
+            logs.setdefault(rows.topic_of_key(key), []).append((key, value))
+        for key, value in found.get(Table.TOPIC, ()):
+            topic, row = Topic(key), rows.decode_topic(value)
+            log = tuple(logs.get(topic, ()))
+            if row.shelf:
+                self._shelves[topic] = Shelf(topic, self._syncing, store=self._store, found=log)
+            else:
+                self._replicas[topic] = Replica(
+                    topic,
+                    self._hand,
+                    self._syncing,
+                    row=row,
+                    store=self._store,
+                    keys=keys.get(topic, ()),
+                    found=log,
+                )
+
+    def recover(self, found: Mapping[Table, Rows], step: Step) -> None:
+        """Finish what a crash interrupted, then call whom this node knows."""
+        drafts: dict[Topic, list[tuple[bytes, bytes]]] = {}
+        for key, value in found.get(Table.DRAFT, ()):
+            drafts.setdefault(rows.topic_of_key(key), []).append((key, value))
+        for topic, left in drafts.items():
+            self._replicas[topic].beats.recover(tuple(left), step)
+        for key, value in found.get(Table.PEER, ()):
+            self._peers[DeviceId(key)] = value.decode()
+            self.links.keep(value.decode(), DeviceId(key), Purpose.PEER, step)
+        for key, _ in found.get(Table.RELAY, ()):
+            self._use_relay(key.decode(), step)
+
+    # Conversation: what is said over links
+
+    def opened(self, link: Link, step: Step) -> None:
+        """A link is open: join by it, or say what this side has."""
+        if link.purpose is Purpose.JOIN:
+            self._admission.opened(link, step, self.links)
+        if self._address:
+            self.links.say(link, Peers(((self.device, self._address),)), step)
+        self._syncing.opened(link, step)
+
+    def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
+        """A record came."""
+        match record:
+            case JoinRequest():
+                return self._admit(link, record, step)
+            case Welcome():
+                return self._admission.welcomed(link, record, step)
+            case Peers():
+                self._learn_peers(link, record, step)
+            case Refusal(reason, detail, tag) if not tag:
+                self._admission.refused(link, Rejected(reason, detail), step)
+                step.report("told", device=link.peer, refusal=Rejected(reason, detail))
+            case _:
+                return self._syncing.heard(link, record, step)
+        return None
+
+    def closed(self, link: Link, why: str, step: Step) -> None:
+        """A link is gone."""
+        self._syncing.closed(link)
+        self._admission.closed(link, why, step, self.links)
+
+    def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
+        """Return the seed of the invite that a newcomer shows."""
+        return self._admission.secret_for(tag, ephemeral)
+
+    def _admit(self, link: Link, request: JoinRequest, step: Step) -> Rejected | None:
+        """Answer a newcomer: a welcome once the grant is durable, or why not."""
+        admitted = self._admission.admit(link, request, step, self.replica)
+        assert link.peer is not None
+        if isinstance(admitted, Rejected):
+            self.refused(step, None, None, admitted, link.peer)
+            self.links.say(link, Refusal(admitted.reason, admitted.detail), step)
+            return None
+        replica, grant = admitted
+        journal = replica.journal
+        welcome = Welcome(
+            topic=replica.topic,
+            actor_type=journal.actor_type,
+            grant=grant,
+            keys=journal.epochs.held,
+            relays=tuple(self._relays),
+            peers=self._peers_of(replica),
+        )
+        step.when_durable(lambda later: self.links.say(link, welcome, later))
+        step.when_durable(lambda later: self._syncing.announce(replica.topic, later))
+        return None
+
+    def _founded(self, step: Step, welcome: Welcome) -> None:
+        """Make the replica that a welcome describes; its log comes by sync."""
+        if welcome.topic not in self._replicas:
+            row = rows.TopicRow(welcome.actor_type, welcome.grant, False)
+            self._add_replica(welcome.topic, row, step)
+        self._replicas[welcome.topic].keys_learned(step, welcome.keys)
+        for address in welcome.relays:
+            self._use_relay(address, step)
+        for device, address in welcome.peers:
+            self._know(device, address, step)
+        step.when_durable(lambda later: self._syncing.announce(welcome.topic, later))
+
+    def _learn_peers(self, link: Link, record: Peers, step: Step) -> None:
+        """Remember where members are. A peer's word for itself counts over others'."""
+        for device, address in record.peers:
+            if device == link.peer or device not in self._peers:
+                self._know(device, address, step)
+
+    def _know(self, device: DeviceId, address: str, step: Step) -> None:
+        shared = any(self.trusts(replica.topic, device) for replica in self._replicas.values())
+        if device == self.device or not shared or self._peers.get(device) == address:
+            return
+        self._peers[device] = address
+        step.put(Table.PEER, device, address.encode())
+        self.links.keep(address, device, Purpose.PEER, step)
+
+    def _peers_of(self, replica: Replica) -> tuple[tuple[DeviceId, str], ...]:
+        """Return where the members of an actor are, this device first."""
+        found = [(self.device, self._address)] if self._address else []
+        found += [
+            (device, address)
+            for device, address in self._peers.items()
+            if self.trusts(replica.topic, device)
+        ]
+        return tuple(found)
+
+    # Commands
+
+    def command(self, command: Command, step: Step) -> None:
+        """Carry out what the owner asks, and answer it."""
+        result = self._carry_out(command, step)
+        if result is not None:
+            self._answer(command.token, result, step)
+
+    def _answer(self, token: Token, result: object, step: Step) -> None:
+        """Answer once all that was written so far is durable."""
+        step.when_durable(lambda later: later.act(Answer(token, result)))
+
+    def _carry_out(self, command: Command, step: Step) -> object:
+        """Return the answer, or None if it comes later."""
+        match command:
+            case commands.Create(_, actor_type):
+                return self._create(actor_type, step)
+            case commands.Activate(_, topic):
+                return self._activate(topic, step)
+            case commands.Deactivate(_, topic):
+                return self._deactivate(topic, step)
+            case commands.OfferInvite():
+                return self._offer(command, step)
+            case commands.Join(token, invite):
+                self._admission.join(step, token, invite, self.links)
+                return None
+            case commands.Remove():
+                return self._remove(command, step)
+            case commands.DescribeMembers(_, topic):
+                return self._members(topic)
+            case commands.ExplainCommit(_, prefix):
+                return self._explain(prefix)
+            case commands.DescribeNode():
+                return self._status()
+            case commands.UseRelay(_, address):
+                self._use_relay(address, step)
+                return True
+            case commands.Listening(_, address):
+                self._address = address
+                return True
+            case _:
+                assert_never(command)
+
+    def _create(self, actor_type: str, step: Step) -> object:
+        if self._relay:
+            return UsageError("a relay hosts no actors: create them on a node of your own")
+        topic, made, key = Journal.found(self._hand, actor_type, step.now.wall)
+        replica = self._add_replica(topic, rows.TopicRow(actor_type, b"", False), step)
+        replica.keys_learned(step, ((made.id, key),))
+        replica.found(step, Commit(made.sealed, made.beside))
+        step.when_durable(lambda later: self._syncing.announce(topic, later))
+        return topic
+
+    def _activate(self, topic: Topic, step: Step) -> object:
+        replica = self._replicas.get(topic)
+        if replica is None:
+            return self._unknown(topic)
+        if replica.beats.phase is not Phase.ASLEEP:
+            return UsageError(f"actor {short(topic)} is open already: use the ref you have")
+        replica.beats.wake(step)
+        return replica.journal.actor_type
+
+    def _deactivate(self, topic: Topic, step: Step) -> object:
+        replica = self._replicas.get(topic)
+        if replica is not None and replica.beats.phase is not Phase.ASLEEP:
+            replica.beats.sleep(step)
+            step.touch(topic)
+        return True
+
+    def _offer(self, command: commands.OfferInvite, step: Step) -> object:
+        replica = self._replicas.get(command.topic)
+        if replica is None:
+            return self._unknown(command.topic)
+        role = replica.journal.role
+        if role is not Role.ADMIN:
+            own = "no member" if role is None else f"a {role.name.lower()}"
+            return UsageError(
+                f"this device is {own} of actor {short(command.topic)}: only an admin can "
+                "invite; ask one for an invite as 'admin'"
+            )
+        if not self._address:
+            return UsageError(
+                "this node takes no connections, so nobody could use the invite: start it "
+                "with an address to listen at"
+            )
+        return self._admission.offer(
+            step, command.topic, command.role, command.expires, (self._address,)
+        )
+
+    def _remove(self, command: commands.Remove, step: Step) -> object:
+        replica = self._replicas.get(command.topic)
+        if replica is None:
+            return self._unknown(command.topic)
+        removal = replica.append(step, RemoveEntry(command.device))
+        if isinstance(removal, Rejected):
+            return UsageError(f"device {short(command.device)} cannot be removed: {removal}")
+        if command.device != self.device:
+            refusal = replica.rotate(step)
+            assert refusal is None, refusal
+        return removal
+
+    def _members(self, topic: Topic) -> object:
+        replica = self._replicas.get(topic)
+        if replica is None:
+            return self._unknown(topic)
+        authority = replica.journal.authority
+        members = {} if authority is None else authority.members()
+        return tuple(
+            commands.Member(
+                device, role, device == self.device or self.links.to(device) is not None
+            )
+            for device, role in sorted(members.items())
+        )
+
+    def _explain(self, prefix: bytes) -> object:
+        for replica in self._replicas.values():
+            found = replica.journal.explain(prefix)
+            if found:
+                return found
+        refused = self._refusals.find(prefix)
+        if refused is not None:
+            source = "" if refused.source is None else f" from device {short(refused.source)}"
+            return f"commit {prefix.hex()}{source} was refused: {refused.refusal}"
+        return UsageError(
+            f"nothing is known here of a commit {prefix.hex()}: it has not arrived, or its id "
+            "is mistyped"
+        )
+
+    def _status(self) -> commands.NodeStatus:
+        links = tuple((link.peer, link.address) for link in self.links.all)
+        return commands.NodeStatus(
+            device=self.device,
+            crypto=self._hand.crypto.name,
+            relay=self._relay,
+            address=self._address,
+            links=links,
+            topics=tuple(replica.status() for replica in self._replicas.values()),
+            shelves=tuple(
+                (shelf.topic, shelf.holdings.count, shelf.size)
+                for shelf in self._shelves.values()
+            ),
+            refusals=self._refusals.counts,
+        )
+
+    def _use_relay(self, address: str, step: Step) -> None:
+        if address not in self._relays:
+            self._relays[address] = None
+            step.put(Table.RELAY, address.encode(), b"")
+            self.links.keep(address, None, Purpose.RELAY, step)
+
+    def _add_replica(self, topic: Topic, row: rows.TopicRow, step: Step) -> Replica:
+        step.put(Table.TOPIC, topic, rows.encode_topic(row))
+        replica = Replica(
+            topic, self._hand, self._syncing, row=row, store=self._store, keys=(), found=()
+        )
+        self._replicas[topic] = replica
+        return replica
+
+    def _unknown(self, topic: Topic) -> UsageError:
+        known = ", ".join(short(held) for held in self._replicas) or "none"
+        return UsageError(f"no actor {short(topic)} is held here; held are: {known}")

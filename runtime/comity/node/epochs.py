@@ -1,0 +1,155 @@
+"""The content keys of one actor: which are held, which opens a commit, which seals the next.
+
+Owns: keys by epoch, the epochs that were accepted and whether their wraps were right, and the
+rotation rule. May not know: commits' other contents, stores. Keys are secrets: nothing here
+shows one.
+Source: PROTOCOL section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from comity.base.canonical import Malformed, Reader
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
+from comity.crypto.hashing import PERSON_HISTORY, blake2b
+from comity.crypto.port import KEY_BYTES, Crypto
+from comity.log.entries import AddEntry, Entry, PrekeyEntry
+from comity.log.graph import Graph
+from comity.log.seal import ContentKey
+from comity.log.sealed import EPOCH_PREFIX_BYTES
+
+__all__ = ["Epochs", "Prekeys"]
+
+_NONCE: Final = bytes(24)
+"""The key of a history seals one thing once."""
+
+
+class Epochs:
+    """The epochs of one actor."""
+
+    __slots__ = ("_accepted", "_by_prefix", "_crypto", "_keys", "_topic")
+
+    def __init__(self, crypto: Crypto, topic: Topic) -> None:
+        """Start without a key."""
+        self._crypto = crypto
+        self._topic = topic
+        self._keys: dict[CommitId, ContentKey] = {}
+        self._by_prefix: dict[bytes, list[CommitId]] = {}
+        self._accepted: dict[int, CommitId] = {}
+
+    @property
+    def held(self) -> tuple[tuple[CommitId, bytes], ...]:
+        """Every key that is held, by epoch, ascending: what a newcomer is given."""
+        return tuple((epoch, self._keys[epoch].key) for epoch in sorted(self._keys))
+
+    def learn(self, epoch: CommitId, key: bytes) -> bool:
+        """Hold a key; tell whether it is new."""
+        if epoch in self._keys:
+            return False
+        self._keys[epoch] = ContentKey(self._topic, key)
+        self._by_prefix.setdefault(epoch[:EPOCH_PREFIX_BYTES], []).append(epoch)
+        return True
+
+    def key(self, epoch: CommitId) -> ContentKey | None:
+        """Return the key of an epoch, if it is held."""
+        return self._keys.get(epoch)
+
+    def matching(self, prefix: bytes) -> tuple[tuple[CommitId, ContentKey], ...]:
+        """Return the epochs whose id begins with these 16 bytes and whose key is held."""
+        return tuple((epoch, self._keys[epoch]) for epoch in self._by_prefix.get(prefix, ()))
+
+    def accept(self, commit: int, epoch: CommitId) -> None:
+        """Let an accepted epoch commit, whose wraps are right, be sealed under."""
+        self._accepted[commit] = epoch
+
+    def choose(
+        self,
+        graph: Graph,
+        *,
+        within: Callable[[int], bool],
+        effective: Callable[[int], bool],
+        removals: Sequence[int],
+    ) -> CommitId | None:
+        """Return the epoch to seal under in a version; None if one must be made first.
+
+        within: whether a commit lies in the version. removals: effective ones within it.
+        """
+        fit = [
+            commit
+            for commit, epoch in self._accepted.items()
+            if epoch in self._keys
+            and within(commit)
+            and effective(commit)
+            and all(graph.is_before(removal, commit) for removal in removals)
+        ]
+        newest = [
+            self._accepted[commit]
+            for commit in fit
+            if not any(graph.is_before(commit, other) for other in fit)
+        ]
+        return min(newest, default=None)
+
+    def history(self, key: bytes) -> bytes:
+        """Seal every key held, for the inside of a new epoch commit whose key is `key`."""
+        plain = b"".join(epoch + held for epoch, held in self.held)
+        return self._crypto.seal(self._history_key(key), _NONCE, plain, self._topic)
+
+    def read_history(self, key: bytes, sealed: bytes) -> tuple[tuple[CommitId, bytes], ...]:
+        """Return the older keys inside an epoch commit; none if it was made wrongly."""
+        plain = self._crypto.open(self._history_key(key), _NONCE, sealed, self._topic)
+        if plain is None or len(plain) % (ID_BYTES + KEY_BYTES):
+            return ()
+        reader = Reader(plain)
+        found: list[tuple[CommitId, bytes]] = []
+        try:
+            while reader.left:
+                found.append((CommitId(reader.take(ID_BYTES)), reader.take(KEY_BYTES)))
+        except Malformed as error:  # the length was checked
+            raise AssertionError(str(error)) from error
+        return tuple(found)
+
+    def _history_key(self, key: bytes) -> bytes:
+        return blake2b(b"", key=key, person=PERSON_HISTORY)
+
+
+class Prekeys:
+    """Where to wrap a key for each device: its newest prekey in a version."""
+
+    __slots__ = ("_added", "_own")
+
+    def __init__(self) -> None:
+        """Know no device."""
+        self._added: dict[DeviceId, list[tuple[int, bytes]]] = {}
+        self._own: dict[DeviceId, list[tuple[int, bytes]]] = {}
+
+    def note(self, commit: int, author: DeviceId, entries: Sequence[Entry]) -> None:
+        """Take the prekeys that an accepted commit gives."""
+        for entry in entries:
+            if isinstance(entry, PrekeyEntry):
+                self._own.setdefault(author, []).append((commit, entry.public))
+            elif isinstance(entry, AddEntry):
+                self._added.setdefault(entry.device, []).append((commit, entry.prekey))
+
+    def of(
+        self, devices: Iterable[DeviceId], graph: Graph, within: Callable[[int], bool]
+    ) -> tuple[bytes, ...]:
+        """Return the prekeys of these devices within a version, in the order of devices.
+
+        A device's own word counts before that of whoever added it; of several, the one that
+        no other follows, and of these the one whose commit has the smallest id.
+        """
+        found: list[bytes] = []
+        for device in devices:
+            for known in (self._own, self._added):
+                seen = [pair for pair in known.get(device, ()) if within(pair[0])]
+                newest = [
+                    (graph.id_of(commit), public)
+                    for commit, public in seen
+                    if not any(graph.is_before(commit, other) for other, _ in seen)
+                ]
+                if newest:
+                    found.append(min(newest)[1])
+                    break
+        return tuple(found)

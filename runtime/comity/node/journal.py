@@ -1,0 +1,524 @@
+"""The journal of one actor: its accepted commits, and the one way to become one of them.
+
+Owns: the graph, the authority and the epochs of a topic, the order of acceptance, and the
+making of this device's own commits. May not know: cells and drafts (`node.beats`), commits
+that cannot be checked yet (`node.orphans`), links.
+
+    layout -> size -> known? -> open -> parents known -> structure -> STATIC authority
+    -> signature -> stored, admitted
+
+Source: PROTOCOL section 2 'Acceptance', sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from comity.authority.authority import Authority
+from comity.authority.claim import Change, Claim, Standing, claim_of
+from comity.base.clock import Wall
+from comity.base.errors import Reason, Rejected
+from comity.base.ids import CommitId, Topic, short
+from comity.base.ports import Entropy
+from comity.crypto.keys import KeyPair
+from comity.crypto.port import KEY_BYTES, Crypto
+from comity.log.build import SealedCommit, Signer, make_commit, make_epoch, make_genesis
+from comity.log.entries import (
+    Entry,
+    EpochEntry,
+    GenesisEntry,
+    PrekeyEntry,
+    Role,
+    TurnEntry,
+)
+from comity.log.graph import Graph
+from comity.log.inner import (
+    CommitGrant,
+    Grant,
+    Inner,
+    RootGrant,
+    decode_inner,
+    peek_parents,
+)
+from comity.log.seal import ContentKey, kcommit_of, open_sealed, verify_beside
+from comity.log.sealed import Sealed, commit_id, parse
+from comity.log.structure import check_structure, missing_parents
+from comity.log.wraps import check_wraps, unwrap_key
+from comity.node import rows
+from comity.node.effects import Table
+from comity.node.epochs import Epochs, Prekeys
+from comity.node.step import Step
+from comity.wire.records import Commit
+
+__all__ = ["Checked", "Hand", "Inserted", "Journal", "Missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What this device makes commits with: its signing key, its prekey, fresh bytes."""
+
+    signer: Signer
+    prekey: KeyPair
+    entropy: Entropy
+
+    @property
+    def crypto(self) -> Crypto:
+        """The crypto library of this node."""
+        return self.signer.crypto
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A commit that cannot be checked yet. parents: not known here; none if it is the key."""
+
+    id: CommitId
+    parents: tuple[CommitId, ...]
+    epoch: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A commit that may be inserted."""
+
+    id: CommitId
+    commit: Commit
+    sealed: Sealed
+    inner: Inner
+    claim: Claim | None
+    key: ContentKey
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """A commit that has become part of the log. index: its number in the graph."""
+
+    index: int
+    id: CommitId
+    commit: Commit
+    turns: tuple[bytes, ...]
+    change: Change
+
+
+class Journal:
+    """The accepted commits of one actor on this device."""
+
+    __slots__ = (
+        "_authority",
+        "_hand",
+        "_on_insert",
+        "_prekeys",
+        "_turn_counts",
+        "_visible",
+        "actor_type",
+        "epochs",
+        "grant",
+        "graph",
+        "own_last",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: Topic,
+        hand: Hand,
+        *,
+        actor_type: str,
+        grant: bytes,
+        on_insert: Callable[[Inserted, Step | None], None],
+    ) -> None:
+        """Start empty. grant: the commit that added this device, empty for a founder.
+
+        on_insert: called for every commit that is inserted, ours too, in order.
+        """
+        self.topic = topic
+        self.actor_type = actor_type
+        self.grant = grant
+        self.graph = Graph()
+        self.epochs = Epochs(hand.crypto, topic)
+        self.own_last: int | None = None
+        self._hand = hand
+        self._on_insert = on_insert
+        self._authority: Authority | None = None
+        self._prekeys = Prekeys()
+        self._turn_counts: list[int] = []
+        self._visible: list[bool] = []
+
+    # What the log says
+
+    @property
+    def authority(self) -> Authority | None:
+        """Who counts; None before the genesis is here."""
+        return self._authority
+
+    @property
+    def role(self) -> Role | None:
+        """This device's role in the present view."""
+        if self._authority is None:
+            return None
+        return self._authority.role_of(self._hand.signer.device)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this device's turns may write, in the present view."""
+        role = self.role
+        return role is not None and role >= Role.WRITER
+
+    def effective(self, commit: int) -> bool:
+        """Whether the turns of a commit count in the present view."""
+        return self._visible[commit]
+
+    def hidden_count(self) -> int:
+        """Number of quarantined commits. Linear: for status, not for hot paths."""
+        return self._visible.count(False)
+
+    def turn_count(self, commit: int) -> int:
+        """Number of turns in a commit."""
+        return self._turn_counts[commit]
+
+    def effective_heads(self, commits: Iterable[int]) -> list[int]:
+        """Return the commits among these that count and that none of the others follows."""
+        heads: list[int] = []
+        for commit in commits:
+            if self._visible[commit]:
+                heads = self.join(heads, commit)
+        return heads
+
+    def join(self, heads: list[int], commit: int) -> list[int]:
+        """Return the newest of these heads, none following another, and `commit`."""
+        before = self.graph.is_before
+        if any(head == commit or before(commit, head) for head in heads):
+            return heads
+        return [*(head for head in heads if not before(head, commit)), commit]
+
+    def turns_of(self, commit: Commit) -> tuple[bytes, ...]:
+        """Open a commit that was accepted before and return its turns' operations."""
+        opened = self._open(commit_id(self.topic, commit.sealed), commit.sealed)
+        assert isinstance(opened, tuple), "an accepted commit opens"
+        inner = decode_inner(opened[1], self.graph.facts)
+        assert isinstance(inner, Inner)
+        return _turns(inner)
+
+    def explain(self, prefix: bytes) -> str:
+        """Say how the accepted commit stands whose id begins like this; '' if there is none.
+
+        Linear in the log: for people.
+        """
+        for index in range(len(self.graph)):
+            identifier = self.graph.id_of(index)
+            if identifier.startswith(prefix):
+                author = short(self.graph.author_of(index))
+                turns = self._turn_counts[index]
+                assert self._authority is not None
+                stands = self._authority.why(index)
+                return f"commit {short(identifier)} of device {author}, {turns} turns: {stands}"
+        return ""
+
+    # Foreign commits
+
+    def check(self, commit: Commit, *, trusted: bool = False) -> Checked | Missing | Rejected:
+        """Decide whether a commit may be inserted. Changes nothing.
+
+        trusted: it comes from our own disk, where only checked commits are; its signature is
+        not verified again.
+        """
+        identifier = commit_id(self.topic, commit.sealed)
+        assert self.graph.index_of(identifier) is None, "the caller knows what is known"
+        opened = self._open(identifier, commit.sealed)
+        if not isinstance(opened, tuple):
+            return opened
+        sealed, plain, key, epoch = opened
+        peeked = peek_parents(plain)
+        if isinstance(peeked, Rejected):
+            return peeked
+        missing = missing_parents(self.graph, peeked.parents)
+        if missing:
+            return Missing(identifier, missing, b"")
+        inner = decode_inner(plain, self.graph.facts)
+        if isinstance(inner, Rejected):
+            return inner
+        refusal = check_structure(self.graph, inner, sealed)
+        if refusal is not None:
+            return refusal
+        claim = self._claim(inner, epoch) if inner.parents else None
+        if claim is not None:
+            assert self._authority is not None, "a parent is known, so the genesis is"
+            refusal = self._authority.judge(claim)
+            if refusal is not None:
+                return refusal
+        if not trusted:
+            refusal = verify_beside(
+                self._hand.crypto, key, inner.author, identifier, commit.beside
+            )
+            if refusal is not None:
+                return refusal
+        return Checked(identifier, commit, sealed, inner, claim, key)
+
+    def insert(self, checked: Checked, step: Step | None) -> Inserted:
+        """Make a checked commit part of the log. step: None when it is on disk already."""
+        inner = checked.inner
+        index = self.graph.insert(checked.id, inner, gen=checked.sealed.gen)
+        change = self._admit(index, checked)
+        turns = _turns(inner)
+        self._turn_counts.append(len(turns))
+        if inner.author == self._hand.signer.device:
+            self.own_last = index
+        self._prekeys.note(index, inner.author, inner.entries)
+        self._learn(index, checked, step)
+        inserted = Inserted(index, checked.id, checked.commit, turns, change)
+        if step is not None:
+            key = rows.commit_key(self.topic, index + 1)
+            step.put(Table.COMMIT, key, rows.encode_commit(checked.commit))
+        self._on_insert(inserted, step)
+        return inserted
+
+    def learn_key(self, epoch: CommitId, key: bytes, step: Step | None) -> None:
+        """Hold a content key, durably."""
+        if self.epochs.learn(epoch, key) and step is not None:
+            step.put(Table.EPOCH, rows.epoch_key(self.topic, epoch), key)
+
+    # Our own commits
+
+    @staticmethod
+    def found(hand: Hand, actor_type: str, wall: Wall) -> tuple[Topic, SealedCommit, bytes]:
+        """Make a genesis with this device as its only root. Returns its key last."""
+        key = hand.entropy.draw(KEY_BYTES)
+        founding = GenesisEntry(
+            salt=hand.entropy.draw(KEY_BYTES),
+            actor_type=actor_type,
+            roots=(hand.signer.device,),
+            kcommit=kcommit_of(key),
+        )
+        inner = Inner(
+            author=hand.signer.device,
+            seq=0,
+            backlink=None,
+            auth=RootGrant(0),
+            parents=(),
+            wall=wall,
+            entries=(founding, PrekeyEntry(hand.prekey.public)),
+        )
+        topic, made = make_genesis(hand.signer, key, inner)
+        return topic, made, key
+
+    def append(
+        self,
+        step: Step,
+        *,
+        entries: Sequence[Entry],
+        parents: tuple[CommitId, ...],
+        wall: Wall,
+    ) -> int | Rejected:
+        """Make, sign and insert a commit of this device. Returns its number in the graph.
+
+        parents: ascending, minimal, this device's last commit in their past or among them.
+        Makes an epoch commit before it if the rotation rule asks for one.
+        """
+        heads = [self._index(parent) for parent in parents]
+        epoch = self.choose_epoch(heads)
+        if epoch is None:
+            rotated = self.rotate(step, parents=parents, wall=wall)
+            if isinstance(rotated, Rejected):
+                return rotated
+            heads, parents = [rotated], (self.graph.id_of(rotated),)
+            epoch = parents[0]
+        key = self.epochs.key(epoch)
+        assert key is not None
+        inner = self._inner(entries, parents, heads, wall, epoch)
+        if isinstance(inner, Rejected):
+            return inner
+        made = make_commit(
+            self._hand.signer,
+            key,
+            epoch=epoch,
+            gen=self._gen(heads),
+            inner=inner,
+            past=self.graph.facts,
+        )
+        return self._insert_own(made, inner, epoch, key, step)
+
+    def rotate(
+        self, step: Step, *, parents: tuple[CommitId, ...], wall: Wall
+    ) -> int | Rejected:
+        """Make a new epoch for the readers in the past of these parents."""
+        heads = [self._index(parent) for parent in parents]
+        secret = self._hand.entropy.draw(KEY_BYTES)
+        key = ContentKey(self.topic, self._hand.entropy.draw(KEY_BYTES))
+        entry = EpochEntry(secret, self.epochs.history(key.key))
+        inner = self._inner((entry,), parents, heads, wall, None)
+        if isinstance(inner, Rejected):
+            return inner
+        made = make_epoch(
+            self._hand.signer,
+            key,
+            gen=self._gen(heads),
+            inner=inner,
+            past=self.graph.facts,
+            prekeys=self._readers_prekeys(heads),
+        )
+        return self._insert_own(made, inner, None, key, step)
+
+    def choose_epoch(self, heads: Sequence[int]) -> CommitId | None:
+        """Return the epoch to seal under on top of these commits, by the rotation rule."""
+
+        def within(commit: int) -> bool:
+            return self._within(commit, heads)
+
+        assert self._authority is not None
+        struck = tuple(filter(within, self._authority.removals()))
+        return self.epochs.choose(
+            self.graph, within=within, effective=self.effective, removals=struck
+        )
+
+    def _inner(
+        self,
+        entries: Sequence[Entry],
+        parents: tuple[CommitId, ...],
+        heads: Sequence[int],
+        wall: Wall,
+        epoch: CommitId | None,
+    ) -> Inner | Rejected:
+        """Build an inner of ours under the first of our grants that holds in this past."""
+        device = self._hand.signer.device
+        own = self.own_last
+        refusal: Rejected = Rejected(Reason.NO_GRANT, f"device {short(device)}")
+        for auth in self._own_grants():
+            inner = Inner(
+                author=device,
+                seq=0 if own is None else self.graph.seq_of(own) + 1,
+                backlink=None if own is None else self.graph.id_of(own),
+                auth=auth,
+                parents=parents,
+                wall=wall,
+                entries=tuple(entries),
+            )
+            assert self._authority is not None
+            judged = self._authority.judge(self._claim(inner, epoch))
+            if judged is None:
+                return inner
+            refusal = judged
+        return refusal
+
+    def _own_grants(self) -> list[Grant]:
+        """Our grants, the one to try first first: the present best, our last, our first."""
+        found: list[Grant] = []
+        assert self._authority is not None
+        best = self._authority.grant_for(self._hand.signer.device)
+        if best is not None:
+            found.append(best)
+        if self.own_last is not None:
+            found.append(self.graph.auth_of(self.own_last))
+        if self.grant:
+            found.append(CommitGrant(CommitId(self.grant)))
+        return list(dict.fromkeys(found))
+
+    def _insert_own(
+        self,
+        made: SealedCommit,
+        inner: Inner,
+        epoch: CommitId | None,
+        key: ContentKey,
+        step: Step,
+    ) -> int:
+        sealed = parse(made.sealed)
+        assert isinstance(sealed, Sealed)
+        claim = self._claim(inner, epoch)
+        commit = Commit(made.sealed, made.beside)
+        return self.insert(Checked(made.id, commit, sealed, inner, claim, key), step).index
+
+    # Parts
+
+    def _open(
+        self, identifier: CommitId, data: bytes
+    ) -> tuple[Sealed, bytes, ContentKey, CommitId | None] | Missing | Rejected:
+        """Take a sealed commit apart and open it. The epoch is None for one that makes one."""
+        sealed = parse(data)
+        if isinstance(sealed, Rejected):
+            return sealed
+        crypto = self._hand.crypto
+        if sealed.is_epoch:
+            key = self.epochs.key(identifier)
+            if key is None and not sealed.is_genesis:
+                raw = unwrap_key(crypto, self.topic, sealed, self._hand.prekey.secret)
+                key = None if isinstance(raw, Rejected) else ContentKey(self.topic, raw)
+            if key is None:
+                return Missing(identifier, (), identifier[:16])
+            plain = open_sealed(crypto, key, sealed)
+            return plain if isinstance(plain, Rejected) else (sealed, plain, key, None)
+        refusal: Rejected | None = None
+        for epoch, held in self.epochs.matching(sealed.epoch):
+            plain = open_sealed(crypto, held, sealed)
+            if not isinstance(plain, Rejected):
+                return sealed, plain, held, epoch
+            refusal = plain
+        return refusal if refusal is not None else Missing(identifier, (), sealed.epoch)
+
+    def _claim(self, inner: Inner, epoch: CommitId | None) -> Claim:
+        return claim_of(self.graph, inner, None if epoch is None else self._index(epoch))
+
+    def _admit(self, index: int, checked: Checked) -> Change:
+        """Tell the authority of a commit and keep who is visible."""
+        if checked.claim is None:
+            founding = checked.inner.entries[0]
+            assert isinstance(founding, GenesisEntry)
+            self._authority = Authority(self.graph, founding.roots)
+            self.actor_type = founding.actor_type
+            self._visible.append(True)
+            return Change(Standing.EFFECTIVE)
+        assert self._authority is not None
+        change = self._authority.admit(index, checked.claim)
+        self._visible.append(change.standing.visible)
+        for commit in change.hidden:
+            self._visible[commit] = False
+        for commit in change.shown:
+            self._visible[commit] = True
+        return change
+
+    def _learn(self, index: int, checked: Checked, step: Step | None) -> None:
+        """Take the keys that an epoch commit brings, and judge its wraps."""
+        if not checked.sealed.is_epoch:
+            return
+        self.learn_key(checked.id, checked.key.key, step)
+        entry = checked.inner.entries[0]
+        if isinstance(entry, EpochEntry):
+            for epoch, key in self.epochs.read_history(checked.key.key, entry.history):
+                self.learn_key(epoch, key, step)
+            heads = self.graph.parents_of(index)
+            refusal = check_wraps(
+                self._hand.crypto,
+                checked.key,
+                checked.sealed,
+                ephemeral=entry.ephemeral,
+                prekeys=self._readers_prekeys(heads),
+            )
+            if refusal is not None:
+                if step is not None:
+                    step.report(
+                        "bad epoch",
+                        topic=self.topic,
+                        commit=checked.id,
+                        device=checked.inner.author,
+                        refusal=refusal,
+                    )
+                return
+        self.epochs.accept(index, checked.id)
+
+    def _readers_prekeys(self, heads: Sequence[int]) -> tuple[bytes, ...]:
+        assert self._authority is not None
+        readers = sorted(self._authority.members_at(tuple(heads)))
+        return self._prekeys.of(readers, self.graph, lambda c: self._within(c, heads))
+
+    def _within(self, commit: int, heads: Sequence[int]) -> bool:
+        return self.graph.contains(heads, commit)
+
+    def _index(self, commit: CommitId) -> int:
+        index = self.graph.index_of(commit)
+        assert index is not None
+        return index
+
+    def _gen(self, heads: Sequence[int]) -> int:
+        return 1 + max(self.graph.gen_of(head) for head in heads)
+
+
+def _turns(inner: Inner) -> tuple[bytes, ...]:
+    return tuple(entry.operations for entry in inner.entries if isinstance(entry, TurnEntry))

@@ -1,0 +1,346 @@
+"""Links: the sessions of a node, from the first frame to the last.
+
+Owns: which links exist, who is at the other end of each, which of two links to one peer
+stays, and the batching of records into session messages. May not know: topics, commits,
+invites; records go to `Conversation` and come from it.
+
+    dialling --link up--> shaking hands --Established--> open --link down, refusal--> gone
+    accepted -----------> shaking hands
+
+Of two links between the same two devices the one stays that the device with the smaller id
+dialled; of two in the same direction the newer one, because the older may be half dead; and
+always the one by which somebody joins.
+Records of one step leave in one message as far as it holds them: flushed at once when idle,
+batched under load.
+Source: PROTOCOL section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, assert_never
+
+from comity.base.clock import Instant, earliest
+from comity.base.errors import Reason, Rejected
+from comity.base.ids import DeviceId, LinkId
+from comity.base.limits import HALF_OPEN_MAX
+from comity.node.dialer import Dialer, Purpose
+from comity.node.effects import Dial, Hangup, Send
+from comity.node.events import FrameArrived, LinkDown, LinkUp
+from comity.node.step import Step
+from comity.protocol.session import (
+    Endpoint,
+    Established,
+    Failed,
+    Received,
+    SendFrame,
+    Session,
+    SessionEvent,
+)
+from comity.wire.records import Codec, Commits, Record
+
+__all__ = ["Conversation", "Link", "Links"]
+
+_RECORDS_MAX: Final = 64
+"""Records in one message that carry no commits: each has its own bound of some kilobytes."""
+
+_BULK_BYTES: Final = 512 * 1024
+"""Commits in one message, after which it is sent: twice the bound of one record, so that the
+record that passes it still fits a message."""
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One link.
+
+    address: where the other side is, or is dialled. peer: who that is, once it is open.
+    seed: of the invite that this side joins by. joined_by: names the invite that the other
+    side joins by.
+    """
+
+    id: LinkId
+    inbound: bool
+    address: str
+    purpose: Purpose
+    expected: DeviceId | None = None
+    seed: bytes | None = field(default=None, repr=False)
+    session: Session | None = None
+    peer: DeviceId | None = None
+    key: bytes = field(default=b"", repr=False)
+    joined_by: bytes | None = None
+    outgoing: list[Record] = field(default_factory=list)
+
+    def open_session(self) -> Session:
+        """Return the session of an open link."""
+        assert self.session is not None
+        return self.session
+
+
+class Conversation(Protocol):
+    """Who speaks over open links."""
+
+    def opened(self, link: Link, step: Step) -> None:
+        """A link is open: say what is to be said first."""
+        ...
+
+    def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
+        """A record came; a refusal ends the link."""
+        ...
+
+    def closed(self, link: Link, why: str, step: Step) -> None:
+        """A link is gone, whether it was open or not."""
+        ...
+
+    def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
+        """Return the seed of the open invite that a newcomer shows."""
+        ...
+
+
+class Links:
+    """All links of one node."""
+
+    __slots__ = (
+        "_codec",
+        "_conversation",
+        "_dialer",
+        "_dirty",
+        "_endpoint",
+        "_links",
+        "_next",
+        "_peers",
+    )
+
+    def __init__(self, endpoint: Endpoint, codec: Codec, conversation: Conversation) -> None:
+        """Start without a link."""
+        self._endpoint = endpoint
+        self._codec = codec
+        self._conversation = conversation
+        self._dialer = Dialer(endpoint.entropy)
+        self._links: dict[LinkId, Link] = {}
+        self._peers: dict[DeviceId, Link] = {}
+        self._dirty: dict[LinkId, Link] = {}
+        self._next = 2
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `tick` is due."""
+        due = self._dialer.deadline
+        for link in self._links.values():
+            if link.session is not None:
+                due = earliest(due, link.session.deadline)
+        return due
+
+    @property
+    def all(self) -> tuple[Link, ...]:
+        """Every link, oldest first."""
+        return tuple(self._links.values())
+
+    @property
+    def open(self) -> tuple[Link, ...]:
+        """Every link whose peer is known, in the order in which they opened."""
+        return tuple(self._peers.values())
+
+    def to(self, peer: DeviceId) -> Link | None:
+        """Return the open link to a device."""
+        return self._peers.get(peer)
+
+    def get(self, link: LinkId) -> Link | None:
+        """Return an open link by its number."""
+        found = self._links.get(link)
+        return found if found is not None and found.peer is not None else None
+
+    # Calling
+
+    def keep(self, address: str, device: DeviceId | None, purpose: Purpose, step: Step) -> None:
+        """Keep a link to this address from now on; knowing it already is fine."""
+        if device != self._endpoint.identity.device:
+            self._dialer.add(address, device, purpose, step.instant)
+            self._call(step)
+
+    def join(self, address: str, inviter: DeviceId, seed: bytes, step: Step) -> LinkId:
+        """Make one link to an inviter, keyed by the seed of the invite."""
+        return self._dial(
+            step, Link(self._number(), False, address, Purpose.JOIN, inviter, seed)
+        )
+
+    def tick(self, step: Step) -> None:
+        """Do what is due: dial, give up handshakes, change keys."""
+        for link in self.all:
+            session = link.session
+            if session is None or session.deadline is None:
+                continue
+            if session.deadline <= step.instant:
+                self._follow(link, session.advance(step.instant), step)
+        self._call(step)
+
+    def _call(self, step: Step) -> None:
+        for target in self._dialer.due(step.instant):
+            if target.device is not None and target.device in self._peers:
+                self._dialer.postpone(target, step.instant)
+                continue
+            link = Link(self._number(), False, target.address, target.purpose, target.device)
+            self._dialer.called(target, self._dial(step, link))
+
+    def _dial(self, step: Step, link: Link) -> LinkId:
+        self._links[link.id] = link
+        step.act(Dial(link.id, link.address))
+        return link.id
+
+    def _number(self) -> LinkId:
+        """Number a link of ours: even; the driver numbers those of others, odd."""
+        link = LinkId(self._next)
+        self._next += 2
+        return link
+
+    # What the driver says
+
+    def up(self, event: LinkUp, step: Step) -> None:
+        """A connection stands: begin the handshake."""
+        if event.inbound:
+            shaking = sum(1 for link in self._links.values() if link.peer is None)
+            if shaking >= HALF_OPEN_MAX:
+                step.act(Hangup(event.link, "too many handshakes at once"))
+                step.report("refused", refusal=Rejected(Reason.RATE, event.address))
+                return
+            self._links[event.link] = Link(event.link, True, event.address, Purpose.PEER)
+        link = self._links.get(event.link)
+        if link is None:
+            step.act(Hangup(event.link, "it is not wanted any more"))
+            return
+        link.session = Session(
+            self._endpoint,
+            initiator=not link.inbound,
+            now=step.instant,
+            expected=link.expected,
+            secret=link.seed,
+            secret_for=self._conversation.secret_for if link.inbound else None,
+        )
+        for frame in link.session.start():
+            step.act(Send(link.id, frame))
+
+    def down(self, event: LinkDown, step: Step) -> None:
+        """A connection is gone, or never stood."""
+        link = self._links.get(event.link)
+        if link is not None:
+            self._drop(link, event.why, step)
+
+    def frame(self, event: FrameArrived, step: Step) -> None:
+        """A frame came in."""
+        link = self._links.get(event.link)
+        if link is not None and link.session is not None:
+            self._follow(link, link.session.receive(event.frame, step.instant), step)
+
+    def _follow(self, link: Link, events: Sequence[SessionEvent], step: Step) -> None:
+        """Do what a session says."""
+        for event in events:
+            if link.id not in self._links:
+                return
+            match event:
+                case SendFrame(frame):
+                    step.act(Send(link.id, frame))
+                case Established():
+                    self._establish(link, event, step)
+                case Received(plain):
+                    self._hear(link, plain, step)
+                case Failed(refusal):
+                    self.refuse(link, refusal, step)
+                case _:
+                    assert_never(event)
+
+    def _establish(self, link: Link, event: Established, step: Step) -> None:
+        link.peer = event.peer
+        link.key = event.handshake_hash
+        link.joined_by = event.joined_by if link.inbound else None
+        self._dialer.worked(link.id)
+        rival = self._peers.get(event.peer)
+        if rival is not None:
+            loser = self._loser(rival, link)
+            self.hang_up(loser, "another link to the same device is open", step)
+            if loser is link:
+                return
+        self._peers[event.peer] = link
+        step.report("linked", device=event.peer, detail=link.address)
+        self._conversation.opened(link, step)
+
+    def _loser(self, older: Link, newer: Link) -> Link:
+        """Choose which of two links to one peer goes, as that peer will choose too."""
+        assert newer.peer is not None
+        joining = newer.purpose is Purpose.JOIN or newer.joined_by is not None
+        if joining or older.inbound == newer.inbound:
+            return older
+        ours_is_smaller = self._endpoint.identity.device < newer.peer
+        stays_inbound = not ours_is_smaller
+        return newer if older.inbound == stays_inbound else older
+
+    def _hear(self, link: Link, plain: bytes, step: Step) -> None:
+        records = self._codec.decode(plain)
+        if isinstance(records, Rejected):
+            self.refuse(link, records, step)
+            return
+        for record in records:
+            if link.id not in self._links:
+                return
+            refusal = self._conversation.heard(link, record, step)
+            if refusal is not None:
+                self.refuse(link, refusal, step)
+
+    # Speaking
+
+    def say(self, link: Link, record: Record, step: Step) -> None:
+        """Send a record with the next flush; dropped if the link is not open."""
+        if link.peer is None or self._links.get(link.id) is not link:
+            return
+        link.outgoing.append(record)
+        self._dirty[link.id] = link
+        if len(link.outgoing) >= _RECORDS_MAX or _bulk(link.outgoing) >= _BULK_BYTES:
+            self._flush(link, step)
+
+    def flush(self, step: Step) -> None:
+        """Send what was said in this step."""
+        for link in list(self._dirty.values()):
+            self._flush(link, step)
+
+    def _flush(self, link: Link, step: Step) -> None:
+        self._dirty.pop(link.id, None)
+        records, link.outgoing = tuple(link.outgoing), []
+        if records:
+            for frame in link.open_session().seal(self._codec.encode(records)):
+                step.act(Send(link.id, frame))
+
+    # Ending
+
+    def refuse(self, link: Link, refusal: Rejected, step: Step) -> None:
+        """End a link because of what came over it."""
+        device = link.peer or link.expected
+        step.report("refused", device=device, refusal=refusal, detail=link.address)
+        if refusal.reason is Reason.WRONG_DEVICE:
+            self._dialer.forget(link.id)
+        self.hang_up(link, str(refusal), step)
+
+    def hang_up(self, link: Link, why: str, step: Step) -> None:
+        """End a link after what was said has left."""
+        if link.peer is not None:
+            self._flush(link, step)
+        step.act(Hangup(link.id, why))
+        self._drop(link, why, step)
+
+    def _drop(self, link: Link, why: str, step: Step) -> None:
+        if self._links.pop(link.id, None) is None:
+            return
+        self._dirty.pop(link.id, None)
+        self._dialer.ended(link.id, step.instant)
+        if link.peer is not None and self._peers.get(link.peer) is link:
+            del self._peers[link.peer]
+            step.report("unlinked", device=link.peer, detail=why)
+        self._conversation.closed(link, why, step)
+
+
+def _bulk(records: Sequence[Record]) -> int:
+    """Return the bytes of commits in these records."""
+    return sum(
+        len(commit.sealed) + len(commit.beside)
+        for record in records
+        if isinstance(record, Commits)
+        for commit in record.commits
+    )

@@ -1,0 +1,234 @@
+"""A replica: everything this device holds of one actor.
+
+Owns: the composition of journal, beats and orphans of a topic, and what follows when a commit
+arrives or becomes durable. May not know: links and sessions; it tells its owner through
+`Listener`. To sync it is a `protocol.sync.LogView`.
+Source: ARCHITECTURE 'The way of a message'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from comity.actor.fold import BeatClosed, Folded, TurnEnded
+from comity.base.clock import Instant, earliest
+from comity.base.errors import Rejected
+from comity.base.ids import CommitId, DeviceId, LinkId, Topic
+from comity.log.entries import AddEntry, Entry, RemoveEntry
+from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
+from comity.node.beats import Beats, Phase
+from comity.node.commands import TopicStatus
+from comity.node.holdings import Holdings
+from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
+from comity.node.orphans import Orphan, Orphans
+from comity.node.step import Rows, Step
+from comity.node import rows
+from comity.wire.records import Commit
+
+__all__ = ["Listener", "Replica", "Source"]
+
+Source = tuple[LinkId, DeviceId]
+"""The link that brought a commit, and the peer at its other end."""
+
+
+class Listener(Protocol):
+    """What a replica or a shelf tells its node."""
+
+    def stored(
+        self, step: Step, topic: Topic, ids: tuple[CommitId, ...], source: Source | None
+    ) -> None:
+        """These commits are durable; they came over this link, or were made here."""
+        ...
+
+    def lacking(
+        self, step: Step, topic: Topic, parents: tuple[CommitId, ...], source: Source
+    ) -> None:
+        """A commit from this link waits for these parents."""
+        ...
+
+    def refused(
+        self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: Source
+    ) -> None:
+        """A commit from this link was refused."""
+        ...
+
+
+class Replica:
+    """One actor on this device."""
+
+    __slots__ = (
+        "_arriving",
+        "_listener",
+        "_orphans",
+        "_own_commits",
+        "beats",
+        "holdings",
+        "journal",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: Topic,
+        hand: Hand,
+        listener: Listener,
+        *,
+        row: rows.TopicRow,
+        store: bytes,
+        keys: Sequence[tuple[CommitId, bytes]],
+        found: Rows,
+    ) -> None:
+        """Rebuild a replica from its rows; all of them may be empty for a new one.
+
+        Raises: AssertionError if the rows are not what this class once wrote.
+        """
+        self.topic = topic
+        self._listener = listener
+        self._orphans = Orphans()
+        self._arriving: Source | None = None
+        self.holdings = Holdings(store)
+        self.journal = Journal(
+            topic,
+            hand,
+            actor_type=row.actor_type,
+            grant=row.grant,
+            on_insert=self._inserted,
+        )
+        for epoch, key in keys:
+            self.journal.learn_key(epoch, key, None)
+        for number, (key, value) in enumerate(found, start=1):
+            assert rows.number_of(key) == number, "the commits of a store are without gaps"
+            checked = self.journal.check(rows.decode_commit(value), trusted=True)
+            assert isinstance(checked, Checked), f"a stored commit is refused: {checked}"
+            self.journal.insert(checked, None)
+        self.beats = Beats(self.journal)
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `tick` is due."""
+        return earliest(self.beats.deadline, self._orphans.deadline)
+
+    def tick(self, step: Step) -> None:
+        """Do what time asks for: seal a draft, forget old orphans."""
+        self.beats.tick(step)
+        for orphan in self._orphans.expire(step.instant):
+            step.report(
+                "orphan expired",
+                topic=self.topic,
+                commit=orphan.id,
+                device=orphan.source,
+                detail=orphan.wants.hex()[:8],
+            )
+
+    def take(self, step: Step, commit: Commit, source: Source) -> None:
+        """Accept, park or refuse a commit that a peer delivered, and all that waited for it."""
+        queue: list[tuple[Commit, Source]] = [(commit, source)]
+        for arrived, origin in queue:
+            identifier = commit_id(self.topic, arrived.sealed)
+            if self.journal.graph.index_of(identifier) is not None:
+                continue
+            checked = self.journal.check(arrived)
+            if isinstance(checked, Missing):
+                self._park(step, checked, arrived, origin)
+            elif isinstance(checked, Rejected):
+                self._listener.refused(step, self.topic, identifier, checked, origin)
+            else:
+                queue += self._accept(step, checked, origin)
+
+    def keys_learned(self, step: Step, keys: Sequence[tuple[CommitId, bytes]]) -> None:
+        """Hold keys that a member handed over, and try what waited for them."""
+        for epoch, key in keys:
+            self.journal.learn_key(epoch, key, step)
+            for orphan in self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES]):
+                self.take(step, orphan.commit, (LinkId(0), orphan.source))
+
+    def found(self, step: Step, commit: Commit) -> None:
+        """Insert the genesis that this device made."""
+        checked = self.journal.check(commit)
+        assert isinstance(checked, Checked), checked
+        self.journal.insert(checked, step)
+
+    def status(self) -> TopicStatus:
+        """Return the replica at a glance."""
+        return TopicStatus(
+            topic=self.topic,
+            actor_type=self.journal.actor_type,
+            commits=len(self.journal.graph),
+            hidden=self.journal.hidden_count(),
+            orphans=len(self._orphans),
+            heads=self.journal.graph.heads,
+            active=self.beats.phase is not Phase.ASLEEP,
+        )
+
+    def turn_ended(self, turn: TurnEnded, step: Step) -> None:
+        """A turn of this actor's cell wrote something."""
+        self.beats.turn_ended(turn, step)
+
+    def folded(self, event: Folded, step: Step) -> None:
+        """The cell applied a fold."""
+        self.beats.folded(event, step)
+
+    def beat_closed(self, event: BeatClosed, step: Step) -> None:
+        """The cell refused a fold."""
+        self.beats.beat_closed(event, step)
+
+    def append(self, step: Step, *entries: Entry) -> CommitId | Rejected:
+        """Make a commit of this device that no turn made."""
+        made = self.beats.append(step, *entries)
+        return made if isinstance(made, Rejected) else self.journal.graph.id_of(made)
+
+    def rotate(self, step: Step) -> Rejected | None:
+        """Make a new epoch if the rotation rule asks for one on top of the frontier."""
+        return self.beats.rotate(step)
+
+    def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
+        wants = missing.parents[0] if missing.parents else missing.epoch
+        refusal = self._orphans.park(missing.id, commit, source[1], wants, step.instant)
+        step.touch(self.topic)
+        if refusal is not None:
+            self._listener.refused(step, self.topic, missing.id, refusal, source)
+        elif missing.parents:
+            self._listener.lacking(step, self.topic, missing.parents, source)
+
+    def _accept(
+        self, step: Step, checked: Checked, source: Source
+    ) -> list[tuple[Commit, Source]]:
+        """Insert a commit and return the orphans that can be tried again because of it."""
+        held = len(self.journal.epochs.held)
+        self._arriving = source
+        self.journal.insert(checked, step)
+        self._arriving = None
+        ready: list[Orphan] = list(self._orphans.wanted(checked.id))
+        if len(self.journal.epochs.held) != held:
+            for epoch, _ in self.journal.epochs.held:
+                ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
+        return [(orphan.commit, (source[0], orphan.source)) for orphan in ready]
+
+    def _inserted(self, inserted: Inserted, step: Step | None) -> None:
+        """A commit of ours or of a peer has become part of the log."""
+        graph = self.journal.graph
+        if step is None:
+            self.holdings.add(inserted.id, graph.gen_of(inserted.index))
+            return
+        for commit in inserted.change.hidden:
+            self.beats.flipped(commit, shown=False)
+        for commit in inserted.change.shown:
+            self.beats.flipped(commit, shown=True)
+        source = self._arriving
+        if source is not None:
+            self.beats.keep_turns(inserted.index, inserted.turns)
+        for change in inserted.change.members:
+            step.report(
+                "member",
+                topic=self.topic,
+                commit=inserted.id,
+                device=change.device,
+                detail="removed" if change.after is None else change.after.name.lower(),
+            )
+        step.when_durable(lambda later: self._durable(later, inserted, source))
+
+    def _durable(self, step: Step, inserted: Inserted, source: Source | None) -> None:
+        self.beats.commits_durable(inserted.index + 1, step)
+        self.holdings.add(inserted.id, self.journal.graph.gen_of(inserted.index))
+        self._listener.stored(step, self.topic, (inserted.id,), source)

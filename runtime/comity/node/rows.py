@@ -1,0 +1,203 @@
+"""Rows: how a node's durable state is laid out as keys and values of a store.
+
+Owns: the bytes of every key and value. May not know: when they are written. Keys order rows
+the way they are read back: commits of a topic by arrival, drafts by the order of turns.
+The formats are for good; `META['format']` names their version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from comity.base.canonical import Reader, varint
+from comity.base.clock import Wall
+from comity.base.ids import ID_BYTES, CommitId, Topic
+from comity.log.entries import Role
+from comity.wire.records import Commit
+
+__all__ = [
+    "FORMAT",
+    "META_FORMAT",
+    "META_STORE",
+    "SECRET_DEVICE",
+    "SECRET_PREKEY",
+    "DraftRow",
+    "InviteRow",
+    "TopicRow",
+    "commit_key",
+    "decode_commit",
+    "decode_draft",
+    "decode_invite",
+    "decode_number",
+    "decode_topic",
+    "draft_key",
+    "encode_commit",
+    "encode_draft",
+    "encode_invite",
+    "encode_number",
+    "encode_topic",
+    "epoch_key",
+    "cursor_key",
+    "number_of",
+    "split_epoch_key",
+    "topic_of_key",
+]
+
+FORMAT: Final = b"1"
+"""Version of these layouts."""
+
+META_FORMAT: Final = b"format"
+META_STORE: Final = b"store"
+SECRET_DEVICE: Final = b"device"
+SECRET_PREKEY: Final = b"prekey"
+
+_TEXT_BYTES_MAX: Final = 255
+_BLOB_BYTES_MAX: Final = 1 << 20
+_NUMBER_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """What is remembered of an actor besides its log.
+
+    grant: the commit that added this device; empty for a founder and on a relay.
+    shelf: this node only keeps the sealed commits, as a relay.
+    """
+
+    actor_type: str
+    grant: bytes
+    shelf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRow:
+    """One turn that is durable and not yet sealed.
+
+    parents: ids that its commit will carry; the same in every row of one draft.
+    wall: when it ended, milliseconds.
+    """
+
+    parents: tuple[CommitId, ...]
+    wall: Wall
+    operations: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRow:
+    """An invite until it expires.
+
+    spent_by, grant: the device that used it and the commit that added it; empty while open.
+    """
+
+    topic: Topic
+    role: Role
+    seed: bytes
+    expires: Wall
+    spent_by: bytes = b""
+    grant: bytes = b""
+
+
+def encode_number(number: int) -> bytes:
+    """Write a number so that bytes order as numbers do: 8 bytes, big-endian."""
+    return number.to_bytes(_NUMBER_BYTES, "big")
+
+
+def decode_number(value: bytes) -> int:
+    """Read what `encode_number` wrote."""
+    return int.from_bytes(value, "big")
+
+
+def commit_key(topic: Topic, arrival: int) -> bytes:
+    """Key of a commit: its topic, then its number of arrival, from 1."""
+    return topic + encode_number(arrival)
+
+
+draft_key = commit_key
+
+
+def epoch_key(topic: Topic, epoch: CommitId) -> bytes:
+    """Key of a content key: its topic, then the commit that made the epoch."""
+    return topic + epoch
+
+
+def cursor_key(topic: Topic, store: bytes) -> bytes:
+    """Key of how far this node has read in another store."""
+    return topic + store
+
+
+def topic_of_key(key: bytes) -> Topic:
+    """Return the topic at the beginning of a key."""
+    return Topic(key[:ID_BYTES])
+
+
+def number_of(key: bytes) -> int:
+    """Return the number at the end of a key that `commit_key` made."""
+    return decode_number(key[ID_BYTES:])
+
+
+def split_epoch_key(key: bytes) -> tuple[Topic, CommitId]:
+    """Take apart what `epoch_key` made."""
+    return Topic(key[:ID_BYTES]), CommitId(key[ID_BYTES:])
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Value of a commit row."""
+    return varint(len(commit.sealed)) + commit.sealed + commit.beside
+
+
+def decode_commit(value: bytes) -> Commit:
+    """Read what `encode_commit` wrote."""
+    reader = Reader(value)
+    sealed = reader.blob(_BLOB_BYTES_MAX)
+    return Commit(sealed, reader.rest())
+
+
+def encode_topic(row: TopicRow) -> bytes:
+    """Value of a topic row."""
+    name = row.actor_type.encode()
+    return (
+        bytes((int(row.shelf),)) + varint(len(name)) + name + varint(len(row.grant)) + row.grant
+    )
+
+
+def decode_topic(value: bytes) -> TopicRow:
+    """Read what `encode_topic` wrote."""
+    reader = Reader(value)
+    shelf = reader.u8() == 1
+    actor_type = reader.text(_TEXT_BYTES_MAX)
+    grant = reader.blob(ID_BYTES)
+    reader.finish()
+    return TopicRow(actor_type, grant, shelf)
+
+
+def encode_draft(row: DraftRow) -> bytes:
+    """Value of a draft row."""
+    parents = b"".join(row.parents)
+    return varint(len(row.parents)) + parents + varint(row.wall) + row.operations
+
+
+def decode_draft(value: bytes) -> DraftRow:
+    """Read what `encode_draft` wrote."""
+    reader = Reader(value)
+    count = reader.varint()
+    parents = tuple(CommitId(reader.take(ID_BYTES)) for _ in range(count))
+    return DraftRow(parents, Wall(reader.varint()), reader.rest())
+
+
+def encode_invite(row: InviteRow) -> bytes:
+    """Value of an invite row."""
+    head = row.topic + bytes((row.role,)) + row.seed + varint(row.expires)
+    return head + row.spent_by + row.grant
+
+
+def decode_invite(value: bytes) -> InviteRow:
+    """Read what `encode_invite` wrote."""
+    reader = Reader(value)
+    topic = Topic(reader.take(ID_BYTES))
+    role = Role(reader.u8())
+    seed = reader.take(16)
+    expires = Wall(reader.varint())
+    spent = reader.left > 0
+    spent_by = reader.take(ID_BYTES) if spent else b""
+    return InviteRow(topic, role, seed, expires, spent_by, reader.rest())
