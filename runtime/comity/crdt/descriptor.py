@@ -1,0 +1,111 @@
+"""The class attribute behind a replicated field: options first, then a descriptor.
+
+Owns: `field(...)`, and how `self.items` finds its state. May not know: what a field holds.
+
+An actor instance reaches its fields through what hosts it: `Holder` says how. Which of the
+cell's fields is meant is an index that `Schema.install` gives; a subclass gets its own.
+Source: API 'A whole application'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self, TypedDict, Unpack, overload
+
+from comity.base.errors import UsageError
+from comity.crdt.laws import Law
+
+__all__ = ["UNSET", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
+
+UNSET: Final = object()
+"""No default was given."""
+
+
+class Fields(Protocol):
+    """The fields of one actor, by index; `crdt.state.State` is one."""
+
+    @property
+    def views(self) -> tuple[object, ...]:
+        """What users read and write."""
+        ...
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """What is behind each view."""
+        ...
+
+
+class Keeper(Protocol):
+    """What hosts an actor; `actor.cell.Cell` is one."""
+
+    @property
+    def comity_state(self) -> Fields:
+        """The fields of the actor that it hosts."""
+        ...
+
+
+class Holder(Protocol):
+    """An actor instance: its host sets this attribute before any method runs."""
+
+    _comity_cell: Keeper
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldOptions:
+    """What `field` was given; once the class is checked, the descriptor of the field.
+
+    id: the name that other devices know the field by; None for the attribute's own.
+    default: what an unset Register reads; UNSET for the zero of its type.
+    index: place among the actor's fields; -1 until the class is checked.
+    """
+
+    id: str | None = None
+    default: object = UNSET
+    index: int = -1
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Holder, owner: type) -> object: ...
+    def __get__(self, instance: Holder | None, owner: type) -> object:
+        """Return the view of the field, or from the class the descriptor itself."""
+        if instance is None:
+            return self
+        try:
+            cell = instance._comity_cell  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        except AttributeError:
+            raise _unhosted(owner) from None
+        return cell.comity_state.views[self.index]
+
+    def __set__(self, instance: Holder, value: object) -> None:
+        """Assign; giving back the view itself, as `+=` and `|=` do, is no assignment."""
+        try:
+            cell = instance._comity_cell  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        except AttributeError:
+            raise _unhosted(type(instance)) from None
+        fields = cell.comity_state
+        if value is not fields.views[self.index]:
+            fields.laws[self.index].assign(value)
+
+
+def _unhosted(owner: type) -> UsageError:
+    return UsageError(
+        f"this {owner.__name__} was made by calling the class, so it has no fields: make it "
+        f"with node.create({owner.__name__}) or node.open(...)"
+    )
+
+
+class _Options(TypedDict, total=False):
+    id: str
+    default: object
+
+
+def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for any field)
+    """Set options of a replicated field; it is what the annotation is assigned.
+
+    id: the name that other devices know the field by. Give the old name when an attribute is
+    renamed, and its contents stay. Default: the attribute's name.
+    default: what a Register reads before anything was written to it; it is not replicated, so
+    give all devices the same. Needed for types without a natural zero, such as an Enum.
+    """
+    return FieldOptions(**options)

@@ -1,0 +1,234 @@
+"""The replicated state of one actor: all its fields, one turn at a time.
+
+Owns: the encoding of a turn, the open turn, which turns are hidden. May not know: why a turn
+is hidden, what a commit is, how turns are numbered beyond `Causality`.
+
+    idle --begin--> turn open --commit or rollback--> idle
+    idle --fold, hide, show--> idle
+
+    turn = groups of: field tag 4 | varint length | operations of that field; tags ascend
+
+The state is a pure function of the turns, their causal order and which are visible. A group
+with an unknown tag is skipped: a newer version's. Operations of a known field that are
+malformed are no-op for that field on every replica, and said so in the result; if the groups
+themselves cannot be told apart, the whole turn is.
+Source: PROTOCOL section 2, ARCHITECTURE invariant 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from operator import attrgetter
+from types import MappingProxyType
+
+from comity.base.canonical import Malformed, Reader, varint
+from comity.base.errors import Reason, Rejected
+from comity.base.limits import TURN_BYTES_MAX
+from comity.crdt.causality import Causality
+from comity.crdt.codec import BadValue
+from comity.crdt.laws import Law
+from comity.crdt.schema import TAG_BYTES, Schema
+from comity.crdt.writer import Writer
+
+__all__ = ["Change", "ChangeKind", "State"]
+
+
+@unique
+class ChangeKind(StrEnum):
+    """What happened to a field."""
+
+    WRITTEN = "written"
+    HIDDEN = "hidden"
+    SHOWN = "shown"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one turn did to one field; the values are to be read from the field.
+
+    field: name of the attribute, empty if a refusal concerns the whole turn.
+    keys: of a map or set, those that the turn wrote; else empty.
+    refusal: why the operations are no-op, for REFUSED; else None.
+    """
+
+    field: str
+    kind: ChangeKind
+    turn: int
+    keys: tuple[object, ...] = ()
+    refusal: Rejected | None = None
+
+
+class State:
+    """All fields of one actor on one device."""
+
+    __slots__ = (
+        "_by_tag",
+        "_hidden",
+        "_last",
+        "_settled",
+        "_writer",
+        "laws",
+        "schema",
+        "views",
+    )
+
+    def __init__(self, schema: Schema, causality: Causality) -> None:
+        """Start with every field empty."""
+        self.schema = schema
+        self._writer = Writer()
+        self._hidden: set[int] = set()
+        self._last = -1
+        self._settled = -1
+        made = [each.make(self._writer, causality, self._hidden) for each in schema.fields]
+        self.laws: tuple[Law, ...] = tuple(law for law, _ in made)
+        self.views: tuple[object, ...] = tuple(view for _, view in made)
+        ordered = sorted(
+            zip(schema.fields, self.laws, strict=True), key=lambda pair: pair[0].tag
+        )
+        self._by_tag = {each.tag: (law, each.name) for each, law in ordered}
+
+    @property
+    def may_write(self) -> bool:
+        """Whether turns of this device may write."""
+        return self._writer.may_write
+
+    @may_write.setter
+    def may_write(self, may_write: bool) -> None:
+        self._writer.may_write = may_write
+
+    # ------------------------------------------------------------------ turns of this device
+
+    def begin(self, turn: int) -> None:
+        """Open a local turn. turn: the next number of the cell."""
+        assert turn > self._last
+        self._writer.begin(turn)
+
+    def commit(self) -> bytes:
+        """Close the turn, keep its writes and return them encoded; empty if there are none.
+
+        A turn without operations leaves its number to the next one.
+        """
+        writer = self._writer
+        encoded = b""
+        for field in sorted(writer.entered, key=attrgetter("tag")):
+            operations = field.commit()
+            if operations:
+                encoded += field.tag + varint(len(operations)) + operations
+        assert len(encoded) <= TURN_BYTES_MAX
+        if encoded:
+            self._last = writer.turn
+        writer.end()
+        return encoded
+
+    def rollback(self) -> None:
+        """Close the turn and take back all its writes."""
+        for field in self._writer.entered:
+            field.rollback()
+        self._writer.end()
+
+    # ------------------------------------------------------------------ turns of the log
+
+    def fold(self, turn: int, operations: bytes) -> tuple[Change, ...]:
+        """Apply a turn of the log, visible at first; each turn once, in causal order.
+
+        Never fails on a peer's bytes: what is malformed is reported as REFUSED.
+        """
+        assert turn > self._last
+        assert self._writer.turn < 0
+        self._last = self._settled = turn
+        try:
+            groups = self._groups(operations)
+        except Malformed as error:
+            refusal = Rejected(Reason.MALFORMED, f"turn {turn}: {error}")
+            return (Change("", ChangeKind.REFUSED, turn, (), refusal),)
+        return tuple([_fold(turn, *group) for group in groups])
+
+    def hide(self, turn: int) -> tuple[Change, ...]:
+        """Stop counting a turn that was folded or committed; hidden already is fine."""
+        if turn in self._hidden:
+            return ()
+        self._hidden.add(turn)
+        return self._changed(turn, ChangeKind.HIDDEN)
+
+    def show(self, turn: int) -> tuple[Change, ...]:
+        """Count a hidden turn again; visible already is fine."""
+        if turn not in self._hidden:
+            return ()
+        self._hidden.remove(turn)
+        return self._changed(turn, ChangeKind.SHOWN)
+
+    # ------------------------------------------------------------------ reading
+
+    def snapshot(self) -> Mapping[str, object]:
+        """Return the fields by name as immutable plain values. O(size).
+
+        A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping.
+        """
+        names = (each.name for each in self.schema.fields)
+        return MappingProxyType(
+            {name: law.snapshot() for name, law in zip(names, self.laws, strict=True)}
+        )
+
+    def encode_state(self) -> bytes:
+        """Return canonical bytes: equal on replicas with the same visible log. O(n log n)."""
+        parts: list[bytes] = []
+        for tag, (law, _) in self._by_tag.items():
+            data = law.encode()
+            if data:
+                parts += (tag, varint(len(data)), data)
+        return b"".join(parts)
+
+    def check(self) -> None:
+        """Assert that all derived state follows from what was folded."""
+        assert -1 <= self._settled <= self._last
+        assert all(turn <= self._last for turn in self._hidden)
+        assert list(self._by_tag) == sorted(self._by_tag)
+        for law in self.laws:
+            law.check(self._settled)
+
+    # ------------------------------------------------------------------ inside
+
+    def _groups(self, operations: bytes) -> list[tuple[Law, str, Reader]]:
+        """Cut a turn into the groups of known fields."""
+        if len(operations) > 5 and len(operations) == 5 + operations[4] < 0x85:
+            known = self._by_tag.get(operations[:4])  # one small group, as most turns are
+            return [(*known, Reader(operations, 5))] if known is not None else []
+        reader = Reader(operations)
+        groups: list[tuple[Law, str, Reader]] = []
+        tag_before = b""
+        while reader.left:
+            tag = reader.take(TAG_BYTES)
+            if tag <= tag_before:
+                raise Malformed(f"the tags do not ascend at {reader.position}")
+            tag_before = tag
+            size = reader.varint()
+            start = reader.position
+            reader.take(size)
+            known = self._by_tag.get(tag)
+            if known is not None:
+                groups.append((*known, Reader(operations, start, start + size)))
+        return groups
+
+    def _changed(self, turn: int, kind: ChangeKind) -> tuple[Change, ...]:
+        assert 0 <= turn <= self._last
+        assert self._writer.turn < 0
+        changes: list[Change] = []
+        for each, law in zip(self.schema.fields, self.laws, strict=True):
+            keys = law.changed(turn)
+            if keys is not None:
+                changes.append(Change(each.name, kind, turn, keys))
+        return tuple(changes)
+
+
+def _fold(turn: int, law: Law, name: str, reader: Reader) -> Change:
+    try:
+        parsed = law.parse(reader)
+        reader.finish()
+    except Malformed as error:
+        reason = Reason.BAD_VALUE if isinstance(error, BadValue) else Reason.MALFORMED
+        refusal = Rejected(reason, f"field {name!r} in turn {turn}: {error}")
+        return Change(name, ChangeKind.REFUSED, turn, (), refusal)
+    return Change(name, ChangeKind.WRITTEN, turn, law.fold(turn, parsed))

@@ -1,0 +1,109 @@
+"""The open turn: who may write, which fields it wrote, how large it has become.
+
+Owns: `Writer`, shared by all fields of one actor. May not know: what a field does.
+
+    closed --begin--> open --enter, charge--> open --end--> closed
+
+A field enters itself at its first write of a turn; whatever it records after that counts
+towards the size of the turn, so that a turn that is too large fails at the write that makes
+it so, and is rolled back like any other.
+Source: ARCHITECTURE 'The way of a message', PROTOCOL section 2.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from comity.base.errors import UsageError
+from comity.base.limits import TURN_BYTES_MAX
+
+__all__ = ["CLOSED", "GROUP_BYTES_MAX", "Entrant", "Writer"]
+
+CLOSED: Final = -1
+"""The turn of a writer without an open turn; a field that is in none has -2."""
+
+GROUP_BYTES_MAX: Final = 16
+"""What a field costs in a turn beside its operations: tag, length, heads of runs."""
+
+
+class Entrant(Protocol):
+    """A field's state, as far as the turns of this device concern it."""
+
+    @property
+    def tag(self) -> bytes:
+        """The field's tag, 4 bytes."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The field as its user knows it, for example "Map 'items'"."""
+        ...
+
+    def enter(self, turn: int) -> None:
+        """Begin to journal: the turn's first write comes now."""
+        ...
+
+    def commit(self) -> bytes:
+        """Keep the open turn's writes and return them encoded; empty if there are none."""
+        ...
+
+    def rollback(self) -> None:
+        """Take back the open turn's writes."""
+        ...
+
+
+class Writer:
+    """The turn that is open, if one is."""
+
+    __slots__ = ("bytes_left", "entered", "may_write", "turn")
+
+    def __init__(self) -> None:
+        """Start without a turn."""
+        self.turn = CLOSED
+        self.may_write = True
+        self.entered: list[Entrant] = []
+        self.bytes_left = 0
+
+    def begin(self, turn: int) -> None:
+        """Open a turn."""
+        assert self.turn == CLOSED
+        assert turn >= 0
+        self.turn = turn
+        self.bytes_left = TURN_BYTES_MAX
+
+    def end(self) -> None:
+        """Close the turn, whatever became of it."""
+        assert self.turn != CLOSED
+        self.turn = CLOSED
+        self.entered.clear()
+
+    def enter(self, field: Entrant) -> None:
+        """Let a field join the open turn.
+
+        Raises: UsageError if no turn is open, or this device may only read.
+        """
+        if self.turn == CLOSED:
+            raise UsageError(
+                f"{field.label} was written outside a turn: write in a method that is run by "
+                "tell or ask, or in on_create"
+            )
+        if not self.may_write:
+            raise UsageError(
+                f"{field.label} was written on a device that may only read: ask an admin to "
+                "grant it the role 'writer'"
+            )
+        self.charge(field, GROUP_BYTES_MAX)
+        field.enter(self.turn)
+        self.entered.append(field)
+
+    def charge(self, field: Entrant, size: int) -> None:
+        """Count `size` more bytes of operations; negative ones give room back.
+
+        Raises: UsageError if the turn would become too large; nothing is counted then.
+        """
+        if size > self.bytes_left:
+            raise UsageError(
+                f"this turn writes more than {TURN_BYTES_MAX} bytes (in {field.label}): "
+                "spread the work over several messages"
+            )
+        self.bytes_left -= size

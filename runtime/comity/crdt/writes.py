@@ -1,0 +1,293 @@
+"""Writes of values under keys, and which of them count: the kernel of registers, sets, maps.
+
+Owns: every write ever made, the causal order among those of one key, the values that are
+present. May not know: bytes, fields' names, users' types.
+
+A write is (turn, key, value); a deletion is a write of `ABSENT`. A write supersedes all that
+was written under its key in its past. It counts while its turn is visible and no visible
+write supersedes it: so a hidden write gives back what it had superseded. Of several
+that count, concurrent ones, any value beats ABSENT, then the largest tie wins.
+
+    tips of a key    writes superseded by no write, visible or not; usually one
+    heads of a key   the same among visible writes; equal to the tips unless one is hidden
+    alone            all earlier writes of the key are in its past: a walk back from the tips
+                     that meets a visible one of these has seen enough
+
+Writes are numbered in the order they came, and kept in columns: 25 bytes and a value each,
+about 160 more for each key that was ever written. Superseded writes stay until pruning.
+A local write costs O(1) and asks nobody; a remote one asks for each tip of its key; hiding
+or showing a turn costs a walk over the concurrent stretch of each key it wrote.
+Source: PROTOCOL section 2 (visible, ties); Shapiro et al. 2011, section 3.2 (multi-value).
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from comity.crdt.causality import Causality
+
+__all__ = ["ABSENT", "Key", "Writes"]
+
+Key = Any
+Value = Any
+
+ABSENT: Final = object()
+"""Written under a key: it is deleted. Read: nothing is there."""
+
+
+class Writes:
+    """All writes of one field. `values` maps each present key to its value; read it only."""
+
+    __slots__ = (
+        "_alone",
+        "_causality",
+        "_hidden",
+        "_journal",
+        "_keys",
+        "_newest",
+        "_order",
+        "_previous",
+        "_sort_key",
+        "_start",
+        "_tips",
+        "_turns",
+        "_values",
+        "tag",
+        "values",
+    )
+
+    def __init__(
+        self,
+        tag: bytes,
+        causality: Causality,
+        hidden: set[int],
+        sort_key: Callable[[Key], Any] | None,
+    ) -> None:
+        """Start empty.
+
+        tag: of the field, 4 bytes, for ties. hidden: the turns that do not count, owned and
+        changed by the caller. sort_key: orders keys; None if they have an order themselves.
+        """
+        self.tag = tag
+        self._causality = causality
+        self._hidden = hidden
+        self._sort_key = sort_key
+        self._turns = array("q")
+        self._keys: list[Key] = []
+        self._values: list[Value] = []
+        self._previous = array("q")
+        self._alone = bytearray()
+        self._newest: dict[Key, int] = {}
+        self._tips: dict[Key, list[int]] = {}
+        self._order: tuple[Key, ...] | None = None
+        self._start = 0
+        self._journal: list[tuple[list[int] | None, Value]] = []
+        self.values: dict[Key, Value] = {}
+
+    def __len__(self) -> int:
+        """Return the number of writes, superseded ones too."""
+        return len(self._turns)
+
+    # ------------------------------------------------------------------ reading
+
+    def order(self) -> tuple[Key, ...]:
+        """Return the present keys, sorted: the same on every replica.
+
+        O(1) while no key came or went, else O(n log n).
+        """
+        order = self._order
+        if order is None:
+            order = self._order = tuple(sorted(self.values, key=self._sort_key))
+        return order
+
+    def rivals(self, key: Key) -> tuple[Value, ...]:
+        """Return all values that count under a key, the winner first."""
+        if key not in self._newest:
+            return ()
+        return tuple(self._values[index] for index in self._ranked(key))
+
+    # ------------------------------------------------------------------ a turn of this device
+
+    def begin(self) -> None:
+        """Begin to journal a local turn."""
+        assert not self._journal
+        self._start = len(self._turns)
+
+    def put(self, turn: int, key: Key, value: Value) -> int:
+        """Write in the open turn, and return how many writes of it came before this one.
+
+        A second write of a turn under one key replaces the first.
+        """
+        index = self._newest.get(key, -1)
+        shown = self.values.get(key, ABSENT)
+        if index >= self._start:
+            self._values[index] = value
+        else:
+            tips = self._tips.pop(key, None) if self._tips else None
+            self._journal.append((tips, shown))
+            index = self._append(turn, key, value, index)
+            self._alone.append(1)
+        if shown is ABSENT or value is ABSENT:
+            self._set(key, value)
+        else:
+            self.values[key] = value
+        return index - self._start
+
+    def written(self) -> Iterable[tuple[Key, Value]]:
+        """Return the writes of the open turn, in the order of `put`'s numbers."""
+        start = self._start
+        return zip(self._keys[start:], self._values[start:], strict=True)
+
+    def is_delete(self) -> bool:
+        """Tell whether the newest write is a deletion."""
+        return self._values[-1] is ABSENT
+
+    def commit(self) -> None:
+        """Keep the writes of the open turn."""
+        self._journal.clear()
+
+    def rollback(self) -> None:
+        """Take back the writes of the open turn."""
+        for index in range(len(self._turns) - 1, self._start - 1, -1):
+            key = self._keys[index]
+            tips, value = self._journal.pop()
+            previous = self._previous[index]
+            if previous < 0:
+                del self._newest[key]
+            else:
+                self._newest[key] = previous
+            if tips is not None:
+                self._tips[key] = tips
+            self._set(key, value)
+        start = self._start
+        for column in (self._turns, self._keys, self._values, self._previous, self._alone):
+            del column[start:]
+        assert not self._journal
+
+    # ------------------------------------------------------------------ turns of the log
+
+    def fold(self, turn: int, key: Key, value: Value) -> None:
+        """Apply a write of a turn from the log; a turn writes a key at most once."""
+        causality = self._causality
+        previous = self._newest.get(key, -1)
+        tips = self._tips.get(key)
+        kept: list[int] = []
+        if tips is not None:
+            turns = self._turns
+            kept = [tip for tip in tips if not causality.before(turns[tip], turn)]
+        elif previous >= 0 and not causality.before(self._turns[previous], turn):
+            kept = [previous]
+        index = self._append(turn, key, value, previous)
+        if kept:
+            self._alone.append(0)
+            kept.append(index)
+            self._tips[key] = kept
+            self._decide(key)
+            return
+        self._alone.append(1)
+        if tips is not None:
+            del self._tips[key]
+        self._set(key, value)
+
+    def changed(self, turn: int) -> tuple[Key, ...]:
+        """Decide anew after a turn was hidden or shown; return the keys that it wrote."""
+        turns = self._turns
+        index = bisect_left(turns, turn)
+        keys: list[Key] = []
+        while index < len(turns) and turns[index] == turn:
+            keys.append(self._keys[index])
+            self._decide(self._keys[index])
+            index += 1
+        return tuple(keys)
+
+    # ------------------------------------------------------------------ inside
+
+    def _append(self, turn: int, key: Key, value: Value, previous: int) -> int:
+        index = self._newest[key] = len(self._keys)
+        self._turns.append(turn)
+        self._keys.append(key)
+        self._values.append(value)
+        self._previous.append(previous)
+        return index
+
+    def _set(self, key: Key, value: Value) -> None:
+        values = self.values
+        if value is ABSENT:
+            if values.pop(key, ABSENT) is not ABSENT:
+                self._order = None
+        else:
+            if key not in values:
+                self._order = None
+            values[key] = value
+
+    def _heads(self, key: Key) -> list[int]:
+        """Return the visible writes of a key that no visible write supersedes."""
+        hidden, turns = self._hidden, self._turns
+        newest = self._newest[key]
+        tips = self._tips.get(key) or [newest]
+        if not hidden or all(turns[tip] not in hidden for tip in tips):
+            return tips
+        before = self._causality.before
+        heads: list[int] = []
+        index = newest
+        while index >= 0:
+            turn = turns[index]
+            if turn not in hidden:
+                if not any(before(turn, turns[head]) for head in heads):
+                    heads.append(index)
+                if self._alone[index]:
+                    break
+            index = self._previous[index]
+        return heads
+
+    def _ranked(self, key: Key) -> list[int]:
+        """Return the heads of a key that are values, the winner first."""
+        heads = [head for head in self._heads(key) if self._values[head] is not ABSENT]
+        if len(heads) > 1:
+            tie, tag, turns = self._causality.tie, self.tag, self._turns
+            heads.sort(key=lambda head: tie(tag, turns[head]), reverse=True)
+        return heads
+
+    def _decide(self, key: Key) -> None:
+        ranked = self._ranked(key)
+        self._set(key, self._values[ranked[0]] if ranked else ABSENT)
+
+    def check(self, settled: int) -> None:
+        """Assert that all derived state follows from the writes. O(n^2) per key.
+
+        settled: turns with larger numbers are this device's own, after all smaller ones;
+        they need not be bound.
+        """
+
+        def before(a: int, b: int) -> bool:
+            turn = self._turns[b]
+            return turn > settled or self._causality.before(self._turns[a], turn)
+
+        def maximal(writes: list[int]) -> list[int]:
+            return [a for a in writes if not any(before(a, b) for b in writes if b > a)]
+
+        count = len(self._turns)
+        assert len(self._keys) == len(self._values) == len(self._previous) == count
+        assert len(self._alone) == count
+        assert all(a <= b for a, b in zip(self._turns, self._turns[1:], strict=False))
+        by_key: dict[Key, list[int]] = {}
+        for index, key in enumerate(self._keys):
+            mine = by_key.setdefault(key, [])
+            assert self._previous[index] == (mine[-1] if mine else -1)
+            assert self._alone[index] == all(before(each, index) for each in mine)
+            mine.append(index)
+        assert self._newest == {key: mine[-1] for key, mine in by_key.items()}
+        present: dict[Key, Value] = {}
+        for key, mine in by_key.items():
+            assert self._tips.get(key, mine[-1:]) == maximal(mine)
+            visible = [each for each in mine if self._turns[each] not in self._hidden]
+            assert sorted(self._heads(key)) == maximal(visible)
+            ranked = self._ranked(key)
+            if ranked:
+                present[key] = self._values[ranked[0]]
+        assert present.keys() == self.values.keys()
+        assert all(self.values[key] is value for key, value in present.items())
+        assert self.order() == tuple(sorted(present, key=self._sort_key))
