@@ -14,6 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from comity.actor.actor import Actor
+    from comity.api.node import Node
+    from comity.api.ref import Ref
     from comity.base.errors import (
         ComityError,
         DeadlineError,
@@ -24,27 +27,45 @@ if TYPE_CHECKING:
         UsageError,
         WorldError,
     )
+    from comity.crdt.descriptor import field
+    from comity.crdt.views import Counter, Map, Register, Set
 
 __all__ = [
+    "Actor",
     "ComityError",
+    "Counter",
     "DeadlineError",
     "LinkError",
+    "Map",
+    "Node",
     "Reason",
+    "Ref",
+    "Register",
     "Rejected",
+    "Set",
     "StoreError",
     "UsageError",
     "WorldError",
+    "field",
 ]
 
 _HOMES: Final = {
+    "Actor": "comity.actor.actor",
     "ComityError": "comity.base.errors",
+    "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
     "LinkError": "comity.base.errors",
+    "Map": "comity.crdt.views",
+    "Node": "comity.api.node",
     "Reason": "comity.base.errors",
+    "Ref": "comity.api.ref",
+    "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",
+    "Set": "comity.crdt.views",
     "StoreError": "comity.base.errors",
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
+    "field": "comity.crdt.descriptor",
 }
 
 

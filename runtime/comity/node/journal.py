@@ -207,11 +207,8 @@ class Journal:
         for index in range(len(self.graph)):
             identifier = self.graph.id_of(index)
             if identifier.startswith(prefix):
-                author = short(self.graph.author_of(index))
-                turns = self._turn_counts[index]
                 assert self._authority is not None
-                stands = self._authority.why(index)
-                return f"commit {short(identifier)} of device {author}, {turns} turns: {stands}"
+                return self._authority.why(index)
         return ""
 
     # Foreign commits
