@@ -1,0 +1,229 @@
+"""All actors that a node hosts: many cells, a few threads, one door for each kind of call.
+
+Owns: which topic is hosted by whom, and the pool. May not know: the core, the store, how a
+message is written on the wire. No process globals: two dispatchers share nothing.
+
+    activate(cell), run_create, fold ...     from the node, as the core asks for it
+    tell, ask, call                          from anybody, any thread
+    emit(event), release(topic, serial)      to the core; from the core once it is durable
+
+Order: for one cell, events are emitted in the order of its turns, each before any later
+turn runs, and replies are given in the order of its turns. Between cells there is none.
+Source: ARCHITECTURE 'Who owns what', 'The way of a message'; issue of the actor runtime for
+async handlers, timers and supervision, which are not here yet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, TypeVar, cast
+
+import pykka
+
+from comity.actor.cell import Cell
+from comity.actor.fold import CellEvent, Fold
+from comity.actor.message import Message
+from comity.base.errors import UsageError
+from comity.base.ids import Topic, short
+from comity.drivers.dispatch.errors import ActorStopped
+from comity.drivers.dispatch.future import Future
+from comity.drivers.dispatch.host import CellHost, Hosting
+from comity.drivers.dispatch.mailbox import Call, Create, Work
+from comity.drivers.dispatch.pool import WorkerPool, worker_here
+
+__all__ = ["MAILBOX_MAX", "Dispatcher"]
+
+T = TypeVar("T")
+
+MAILBOX_MAX: Final = 1000
+"""Messages waiting for one actor: a burst of one batch from a busy peer. Half refuses
+bursts that take a few milliseconds to work off, twice only makes the queue's end staler."""
+
+_STOP_GRACE: Final = 1.0
+"""Seconds for idle threads to end, beyond the caller's timeout for the actors: never used
+up unless the machine stands still."""
+
+
+class Dispatcher:
+    """Hosts cells. Make one a node; `close` it."""
+
+    __slots__ = ("_hosting", "_hosts", "_is_closed", "_lock", "_pool")
+
+    def __init__(
+        self,
+        *,
+        emit: Callable[[CellEvent], None],
+        on_failure: Callable[[Topic, BaseException, Message], None],
+        workers: int = 2,
+        mailbox_max: int = MAILBOX_MAX,
+    ) -> None:
+        """Start the threads.
+
+        emit: takes what cells tell the core; called on workers, so it must be quick and
+            safe from any thread: append to a deque and wake whoever drains it.
+        on_failure: is told, on a worker, what a message raised that nobody awaits, what a
+            hook raised, what stopped an actor, and which message a stop left undone. An
+            AssertionError of ours arrives here too: the node should stop on it.
+        workers: threads that run handlers while none blocks; more come while some do.
+        mailbox_max: messages that may wait for one actor.
+        """
+        self._lock = threading.Lock()
+        self._hosts: dict[Topic, CellHost] = {}
+        self._is_closed = False
+        self._pool = WorkerPool(size=workers)
+        self._hosting = Hosting(self._pool.submit, emit, on_failure, self._forget, mailbox_max)
+
+    # ----------------------------------------------------------------- the node
+
+    def activate(self, cell: Cell) -> None:
+        """Host a cell. Messages wait until its first fold with `last` has been applied.
+
+        Raises: UsageError if the topic is hosted already or has not quite stopped, or the
+            dispatcher is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("the dispatcher is closed: make another one")
+            if cell.topic in self._hosts:
+                raise UsageError(
+                    f"actor {short(cell.topic)} is active already, or still stopping: wait "
+                    "for the future of deactivate"
+                )
+            host = CellHost(cell, self._hosting)
+            host._start_actor_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            self._hosts[cell.topic] = host
+
+    def run_create(self, topic: Topic) -> Future[None]:
+        """Run `on_create` as the first turn; ask before the first fold, so that it is.
+
+        It then runs before `on_start`, which finds the fields as they were created. If it
+        raises, the future gets the error and the actor stops.
+        """
+        return self._post(topic, Create())
+
+    def fold(self, fold: Fold) -> bool:
+        """Have a cell folded, ahead of waiting messages; False if it is not hosted.
+
+        The answer comes through `emit`; none comes from an actor that stops first.
+        """
+        host = self._hosts.get(fold.topic)
+        return host is not None and host.post_fold(fold)
+
+    def release(self, topic: Topic, serial: int) -> None:
+        """Give the replies of turns up to `serial`, which are durable now.
+
+        For a topic that is not hosted there is nothing to give.
+        """
+        host = self._hosts.get(topic)
+        if host is not None:
+            host.release(serial)
+
+    def deactivate(self, topic: Topic) -> Future[bool]:
+        """Stop an actor after the messages that wait already; later ones get ActorStopped.
+
+        While the cell is starting or waits for a fold, it stops at once. The future is set
+        when every reply is given: True, or False if the actor was not hosted.
+        """
+        host = self._hosts.get(topic)
+        if host is not None:
+            return host.stop_soon()
+        gone: Future[bool] = Future()
+        gone.set(False)
+        return gone
+
+    def close(self, timeout: float) -> bool:
+        """Stop all actors and threads; return whether all came to rest in time.
+
+        timeout: seconds. Replies are given as long as the core goes on releasing; what is
+        left then fails with ActorStopped, whose `retry` says whether it had no effect. A
+        handler that never returns keeps its thread, but not the process. Safe to repeat.
+
+        Raises: UsageError if an actor calls it: it would wait for itself.
+        """
+        if worker_here() is not None:
+            raise UsageError("an actor cannot close its own dispatcher: do it from outside")
+        ends = monotonic() + timeout
+        with self._lock:
+            self._is_closed = True
+            hosts = list(self._hosts.values())
+        for stopped in [host.stop_soon() for host in hosts]:
+            with suppress(pykka.Timeout):  # those that are late are abandoned below
+                stopped.get(timeout=max(0.0, ends - monotonic()))
+        with self._lock:
+            late = list(self._hosts.values())
+        for host in late:
+            host.abandon()
+        rested = self._pool.close(max(0.0, ends - monotonic()) + _STOP_GRACE)
+        return rested and not late
+
+    # ----------------------------------------------------------------- anybody
+
+    def tell(self, topic: Topic, message: Message) -> None:
+        """Put a message into an actor's mailbox.
+
+        Raises: ActorStopped if the actor is not hosted here; MailboxFull.
+        """
+        host = self._hosts.get(topic)
+        if host is None or not host.post(message, None):
+            raise _stopped(topic)
+
+    def ask(self, topic: Topic, message: Message) -> Future[Any]:
+        """Put a message into an actor's mailbox; return the future of its reply.
+
+        The reply is what the handler returns or raises, once it is durable; ActorStopped if
+        the actor is not hosted here or stops first. Raises: MailboxFull.
+        """
+        return self._post(topic, message)
+
+    def call(self, topic: Topic, fn: Callable[[Cell], T]) -> Future[T]:
+        """Run a function that only reads while holding the cell, between turns.
+
+        The reply waits, as others do, until what the function may have seen is durable.
+        Raises: MailboxFull.
+        """
+        return cast("Future[T]", self._post(topic, Call(fn)))
+
+    def actor_ref(self, topic: Topic) -> pykka.ActorRef[CellHost]:
+        """Return a reference as pykka has them, which takes `Message`s.
+
+        Raises: ActorStopped if the actor is not hosted here.
+        """
+        host = self._hosts.get(topic)
+        if host is None:
+            raise _stopped(topic)
+        return host.actor_ref
+
+    def topics(self) -> tuple[Topic, ...]:
+        """Return the topics of the actors that take messages, in order of activation."""
+        with self._lock:
+            hosts = list(self._hosts.items())
+        return tuple(topic for topic, host in hosts if not host.is_stopped)
+
+    def check(self) -> None:
+        """Assert the invariants of every hosted actor."""
+        with self._lock:
+            hosts = list(self._hosts.items())
+        for topic, host in hosts:
+            assert host.cell.topic == topic
+            host.check()
+
+    def _post(self, topic: Topic, work: Work) -> Future[Any]:
+        future: Future[Any] = Future()
+        host = self._hosts.get(topic)
+        if host is None or not host.post(work, future):
+            future.fail(_stopped(topic))
+        return future
+
+    def _forget(self, host: CellHost) -> None:
+        with self._lock:
+            if self._hosts.get(host.cell.topic) is host:
+                del self._hosts[host.cell.topic]
+
+
+def _stopped(topic: Topic) -> ActorStopped:
+    return ActorStopped(
+        f"actor {short(topic)} is not active on this node, or has stopped", retry=True
+    )

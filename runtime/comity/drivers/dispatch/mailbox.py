@@ -1,0 +1,302 @@
+"""The mailbox of a hosted actor: what it is given next, and that it is given in order.
+
+Owns: the waiting messages of one actor, the folds that go ahead of them, and whether the
+actor is in the pool's queue. May not know: what a message does.
+
+    shut --fold applied--> open --beat closed--> shut      folds pass, messages wait
+    open, shut --closed--> closed                          nothing is taken any more
+
+    idle --something may run--> scheduled --batch ends, nothing may run--> idle
+
+A message counts against the bound, and a full mailbox refuses: it never grows and it never
+makes the sender wait. Folds are outside of it: the core offers one and awaits the answer,
+except for the history of a cell that is being activated. An idle mailbox keeps no queue.
+Source: ARCHITECTURE 'Who owns what'; API 'Time, failure, limits'.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pykka
+from pykka import messages
+
+from comity.actor.cell import Cell
+from comity.actor.fold import Fold
+from comity.actor.message import Message
+from comity.base.errors import UsageError
+from comity.drivers.dispatch.errors import MailboxFull
+from comity.drivers.dispatch.future import Future
+from comity.drivers.dispatch.pool import Job
+
+__all__ = ["Call", "Create", "Item", "Mailbox", "Stop", "Work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run a function that reads the cell."""
+
+    function: Callable[[Cell], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Run the actor's first turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the actor."""
+
+
+Work = Message | Call | Create | Stop
+"""What waits in a mailbox."""
+
+Item = tuple[Work, Future[Any] | None]
+"""One piece of work, and who is told how it ended; nobody, for a `tell`."""
+
+
+class Envelope(Protocol):
+    """What `pykka.ActorRef` puts into an inbox."""
+
+    @property
+    def message(self) -> object:
+        """What is sent."""
+        ...
+
+    @property
+    def reply_to(self) -> pykka.Future[Any] | None:
+        """Who is told how it ended."""
+        ...
+
+
+class Owner(Job, Protocol):
+    """What the mailbox belongs to."""
+
+    def accept(self, message: Message, reply_to: Future[Any] | None) -> None:
+        """Take a message, or answer or raise why not."""
+        ...
+
+    def stop_soon(self) -> Future[bool]:
+        """Stop after what waits already."""
+        ...
+
+
+class Mailbox:
+    """Any thread puts; only the worker that holds the actor takes."""
+
+    __slots__ = (
+        "_capacity",
+        "_folds",
+        "_is_closed",
+        "_is_open",
+        "_is_scheduled",
+        "_items",
+        "_lock",
+        "_owner",
+        "_stop",
+        "_stopped",
+        "_submit_job",
+    )
+
+    def __init__(self) -> None:
+        """Make a mailbox that takes nothing before `bind`."""
+        self._lock = threading.Lock()
+        self._items: deque[Item] | None = None
+        self._folds: deque[Fold] | None = None
+        self._stop: Item | None = None
+        self._stopped: Future[bool] | None = None
+        self._is_open = False
+        self._is_closed = True
+        self._is_scheduled = False
+        self._capacity = 0
+        self._owner: Owner | None = None
+        self._submit_job: Callable[[Job], None] | None = None
+
+    def bind(self, owner: Owner, submit: Callable[[Job], None], *, capacity: int) -> None:
+        """Belong to an actor from now on, shut, and take up to `capacity` messages.
+
+        submit: has a worker run a batch of the owner.
+        """
+        assert self._owner is None
+        assert capacity > 0, capacity
+        self._owner = owner
+        self._submit_job = submit
+        self._capacity = capacity
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self._is_closed
+
+    def post(self, item: Item) -> bool:
+        """Add work behind what waits; False if the mailbox is closed.
+
+        Raises: MailboxFull, and the item is not taken.
+        """
+        with self._lock:
+            if self._is_closed:
+                return False
+            items = self._items
+            if items is None:
+                items = self._items = deque()
+            elif len(items) >= self._capacity:
+                raise MailboxFull(self._full())
+            items.append(item)
+            if self._is_scheduled or not self._is_open:
+                return True
+            self._is_scheduled = True
+        self._submit()
+        return True
+
+    def post_fold(self, fold: Fold) -> bool:
+        """Add a fold ahead of all messages; False if the mailbox is closed."""
+        with self._lock:
+            if self._is_closed:
+                return False
+            if self._folds is None:
+                self._folds = deque()
+            self._folds.append(fold)
+            must_submit = self._must_schedule()
+        if must_submit:
+            self._submit()
+        return True
+
+    def post_stop(self) -> Future[bool]:
+        """Add the one stop, which no bound refuses; return the future of its end.
+
+        It waits for the messages before it while the mailbox is open; a shut one, which may
+        stay so, is stopped at once. Later calls, also after `close`, return the same future.
+        """
+        with self._lock:
+            if self._stopped is not None or self._is_closed:
+                return self._stopped_future()
+            self._stop = (Stop(), None)
+            if self._items is None:
+                self._items = deque()
+            self._items.append(self._stop)
+            must_submit = self._must_schedule()
+            stopped = self._stopped_future()
+        if must_submit:
+            self._submit()
+        return stopped
+
+    @property
+    def stopped(self) -> Future[bool]:
+        """The future that `post_stop` returns."""
+        with self._lock:
+            return self._stopped_future()
+
+    def put(self, envelope: Envelope, /) -> None:
+        """Take what a `pykka.ActorRef` sends: a `Message`, or its request to stop.
+
+        Raises: UsageError for anything else: calls by attribute path would reach past the
+            messages that the actor's class declares. MailboxFull, ActorStopped.
+        """
+        assert self._owner is not None
+        reply_to = envelope.reply_to
+        assert reply_to is None or isinstance(reply_to, Future)
+        match envelope.message:
+            case Message() as message:
+                self._owner.accept(message, reply_to)
+            case messages._ActorStop():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+                stopped = self._owner.stop_soon()
+                if reply_to is not None:
+                    stopped.add_done_callback(lambda _: reply_to.set(None))
+            case other:
+                raise UsageError(
+                    f"an actor takes messages made from its methods, not {other!r}: "
+                    "use tell(Actor.method, ...) or ask(Actor.method, ...)"
+                )
+
+    # ----------------------------------------------------------------- for the holder
+
+    def take(self) -> Fold | Item | None:
+        """Return what is to be done next, or None if nothing may be done now."""
+        folds, items = self._folds, self._items
+        if folds:
+            return folds.popleft()
+        if not self._is_open:
+            return self._stop
+        try:
+            return items.popleft() if items else None
+        except IndexError:  # `close` was called from outside just now
+            return None
+
+    def take_create(self) -> Item | None:
+        """Take the first item if it is the creation of the actor."""
+        if self._items and isinstance(self._items[0][0], Create):
+            return self._items.popleft()
+        return None
+
+    def set_open(self, *, is_open: bool) -> None:
+        """Let messages pass, or not; folds always do."""
+        self._is_open = is_open
+
+    def end_batch(self) -> bool:
+        """Return whether there is more to do; if not, whoever adds something schedules."""
+        with self._lock:
+            if self._may_run():
+                return True
+            if not self._items:
+                self._items = None
+            if not self._folds:
+                self._folds = None
+            self._is_scheduled = False
+            return False
+
+    def close(self) -> list[Item]:
+        """Take nothing any more; return the items that waited, without the stop.
+
+        The one call that need not be the holder's: each item is either taken or returned.
+        """
+        left: list[Item] = []
+        with self._lock:
+            self._is_closed = True
+            items, stop = self._items, self._stop
+            self._items = self._folds = self._stop = None
+            with suppress(IndexError):
+                while items:
+                    left.append(items.popleft())
+        return [item for item in left if item is not stop]
+
+    def check(self) -> None:
+        """Assert the invariants: bounded, and never work that nobody is to run."""
+        with self._lock:
+            stops = 0 if self._stop is None else 1
+            assert len(self._items or ()) <= self._capacity + stops
+            assert self._is_scheduled or not self._may_run()
+            assert not self._is_closed or not self._items
+
+    def _stopped_future(self) -> Future[bool]:
+        assert self._lock.locked()
+        if self._stopped is None:
+            self._stopped = Future(None if self._is_closed else self._owner)
+        return self._stopped
+
+    def _may_run(self) -> bool:
+        if self._folds:
+            return True
+        return bool(self._items) if self._is_open else self._stop is not None
+
+    def _must_schedule(self) -> bool:
+        assert self._lock.locked()
+        if self._is_scheduled or not self._may_run():
+            return False
+        self._is_scheduled = True
+        return True
+
+    def _submit(self) -> None:
+        assert self._submit_job is not None
+        assert self._owner is not None
+        self._submit_job(self._owner)
+
+    def _full(self) -> str:
+        label = "?" if self._owner is None else self._owner.label
+        return f"{label} has {self._capacity} messages waiting: send this one again later"
