@@ -1,0 +1,82 @@
+"""Why a commit counts, or does not: a sentence for a person.
+
+Owns: the words. May not know: how anything was decided; it is handed the findings.
+Source: ARCHITECTURE invariant 4; PROTOCOL section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from comity.authority.claim import Ancestry
+from comity.authority.ledger import GENESIS, Grant, Ledger, Removal
+from comity.base.ids import short
+from comity.log.inner import Grant as GrantName
+from comity.log.inner import RootGrant
+
+__all__ = ["Finding", "name_grant", "tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of one commit's standing.
+
+    grant: what it is made under. hiders: the effective removals that hide it, nearest first.
+    adopted_by: the author's grant and the commit of an adoption in force, None without one.
+    """
+
+    commit: int
+    grant: Grant
+    hiders: Sequence[Removal]
+    adopted_by: tuple[Grant, int] | None
+
+
+def name_grant(name: GrantName) -> str:
+    """Name a grant as a person sees it."""
+    if isinstance(name, RootGrant):
+        return f"root grant {name.index}"
+    return f"grant {short(name.commit)}"
+
+
+def tell(graph: Ancestry, ledger: Ledger, finding: Finding) -> str:
+    """Say how a commit stands, which removal or adoption did it, and what would help."""
+    if finding.commit == GENESIS:
+        return f"Commit {_commit(graph, GENESIS)} counts: it founded the actor."
+    grant = finding.grant
+    what = f"Commit {_commit(graph, finding.commit)} of {short(grant.device)}"
+    if not finding.hiders:
+        role = grant.role.name.lower()
+        return f"{what} counts: made as {role} under {name_grant(grant.name)}."
+    hidden = _hidden(graph, ledger, finding)
+    if finding.adopted_by is None:
+        return f"{what} is hidden: {hidden}. {_remedy(finding.hiders[0])}"
+    adopter, adoption = finding.adopted_by
+    by = f"{short(adopter.device)} adopted it in {_commit(graph, adoption)}"
+    return f"{what} is shown: {by}. Without that it would be hidden: {hidden}."
+
+
+def _hidden(graph: Ancestry, ledger: Ledger, finding: Finding) -> str:
+    hider = finding.hiders[0]
+    gone = short(hider.device)
+    where = f"in {_commit(graph, hider.commit)}, which had not seen"
+    if hider.is_self:
+        event = f"{gone} left {where}"
+    else:
+        event = f"{short(ledger.grants[hider.grant].device)} removed {gone} {where}"
+    more = len(finding.hiders) - 1
+    others = f" (and {more} more removal{'s' if more > 1 else ''})" if more else ""
+    if ledger.kills(hider, finding.grant):
+        return f"{event} it{others}"
+    added = name_grant(finding.grant.name)
+    return f"{event} what {added} of its author comes from{others}"
+
+
+def _remedy(hider: Removal) -> str:
+    if hider.is_self:
+        return "Whoever stands above the one that left can adopt it."
+    return "Whoever made that removal, or stands above its author, can adopt it."
+
+
+def _commit(graph: Ancestry, index: int) -> str:
+    return short(graph.id_of(index))

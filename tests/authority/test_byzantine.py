@@ -1,0 +1,280 @@
+"""Random graphs in which anybody does anything: the runtime against the naive twin."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comity.authority.claim import Standing, claim_of
+from comity.base.ids import CommitId, DeviceId
+from comity.log.entries import AddEntry, AdoptEntry, RemoveEntry, Role
+from comity.log.graph import Graph
+from comity.log.inner import CommitGrant, Grant, RootGrant
+from tests.authority.naive import Commit, Naive, Result
+from tests.authority.world import (
+    Pick,
+    Replica,
+    byzantine,
+    device_id,
+    extend,
+    inner_of,
+    shuffled,
+)
+
+DEVICES = [device_id(name) for name in ("R0", "R1", "A", "B", "C", "D")]
+
+GRAPHS = 250
+"""Random graphs in `make test`."""
+
+GRAPHS_SOAK = int(os.environ.get("COMITY_SOAK_GRAPHS", "5000"))
+ORDERS_SOAK = 20
+
+
+def pick_from(seed: int) -> Pick:
+    """Return a source of choices that a seed fixes."""
+    return random.Random(seed).randrange
+
+
+def graph_of(seed: int, *, most: int = 32) -> Naive:
+    """Return the random graph of a seed."""
+    pick = pick_from(seed)
+    return byzantine(pick, DEVICES, 6 + pick(most - 6))
+
+
+def listed(naive: Naive) -> list[Commit]:
+    """Return the commits of a graph, the genesis first."""
+    return list(naive.commits.values())
+
+
+def play(commits: list[Commit], *, real: bool = False) -> Replica:
+    """Feed commits in a given order, to a replica that has the genesis."""
+    replica = Replica(DEVICES[:2], Graph() if real else None)
+    for commit in commits:
+        replica.take(commit)
+    return replica
+
+
+def check_orders(seed: int, orders: int) -> Result:
+    """Hold that every delivery order ends as the twin says."""
+    naive = graph_of(seed)
+    commits, expected = listed(naive), naive.result()
+    pick = pick_from(seed + 1)
+    for order in range(orders):
+        replica = play(shuffled(commits, pick), real=order == 0)
+        assert replica.result() == expected, seed
+        if order == 0:
+            replica.authority.check()
+    return expected
+
+
+def test_every_order_ends_as_the_naive_twin_says() -> None:
+    """Members, effective, adopted, quarantined, rejected: equal on every order, all occur."""
+    totals = [0, 0, 0, 0]
+    for seed in range(GRAPHS):
+        result = check_orders(seed, 3)
+        kinds = (result.effective, result.adopted, result.quarantined, result.rejected)
+        totals = [total + len(kind) for total, kind in zip(totals, kinds, strict=True)]
+    assert min(totals) > GRAPHS // 10, totals
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(20))
+def test_every_order_ends_as_the_naive_twin_says_at_length(part: int) -> None:
+    """The same on 5,000 graphs (COMITY_SOAK_GRAPHS) in 20 orders each."""
+    for seed in range(part, GRAPHS_SOAK, 20):
+        check_orders(1_000_000 + seed, ORDERS_SOAK)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_counterexample_would_shrink(data: st.DataObject) -> None:
+    """The same property under Hypothesis, which makes a small graph of a bad one."""
+
+    def pick(count: int) -> int:
+        return data.draw(st.integers(0, count - 1))
+
+    naive = byzantine(pick, DEVICES[:5], 1 + pick(10))
+    commits, expected = listed(naive), naive.result()
+    assert play(shuffled(commits, pick)).result() == expected
+    assert play(commits[1:]).result() == expected
+
+
+def test_static_never_changes_its_mind() -> None:
+    """What before(c) alone says, everything says: more commits change no verdict."""
+    judged = 0
+    for seed in range(5000, 5000 + GRAPHS // 2):
+        whole = graph_of(seed)
+        commits = listed(whole)
+        everything = play(commits[1:])
+        for commit in commits[1:]:
+            before = whole.past[commit.name]
+            alone = play([each for each in commits[1:] if each.name in before])
+            alone.take(commit)
+            expected = everything.refusals.get(commit.name)
+            assert alone.refusals.get(commit.name) == expected
+            judged += 1
+            if any(parent in everything.refusals for parent in commit.parents):
+                continue
+            # Judging again, when all is known, finds the same.
+            seq = 0 if commit.backlink is None else everything.seqs[commit.backlink] + 1
+            claim = claim_of(everything.graph, inner_of(commit, seq), 0)
+            refusal = everything.authority.judge(claim)
+            assert (None if refusal is None else refusal.reason) == expected
+    assert judged > GRAPHS
+
+
+def taints(naive: Naive, grant: Grant, device: DeviceId) -> bool:
+    """Tell whether a grant's chain holds a grant of a device."""
+    return any(naive.device(each) == device for each in naive.chain(grant))
+
+
+def check_no_harm(seed: int) -> int:
+    """Let one device add anything anywhere; return how many honest commits were looked at."""
+    pick = pick_from(seed)
+    naive = graph_of(seed, most=16)
+    before = naive.result()
+    outsider = device_id("EVIL")
+    evil = [*DEVICES[1:], outsider][pick(len(DEVICES))]
+    for _ in range(4):
+        naive.take(extend(pick, [*DEVICES, outsider], naive, by=evil))
+    after = naive.result()
+    assert play(shuffled(listed(naive), pick)).result() == after
+    for name in before.effective | before.adopted:
+        commit = naive.commits[name]
+        if name in after.effective | after.adopted or commit.author == evil:
+            continue
+        adopters = [
+            naive.commits[other].auth
+            for other in before.effective
+            if isinstance(naive.commits[other].entry, AdoptEntry)
+        ]
+        # Hidden, or an adoption of it undone: only by one who stands above whoever acted.
+        assert taints(naive, commit.auth, evil) or (
+            name in before.adopted and any(taints(naive, each, evil) for each in adopters)
+        ), (seed, evil)
+    version = frozenset(naive.commits) - after.rejected
+    for device in before.members:
+        if device != evil and device not in after.members:
+            given = [g for g in naive.grants(version) if naive.device(g) == device]
+            assert all(taints(naive, each, evil) for each in given), (seed, evil)
+    if evil == outsider:
+        assert after.members == before.members
+        assert after.effective == before.effective
+        assert len(after.rejected) == len(before.rejected) + 4
+    return len(before.effective)
+
+
+def test_no_harm_but_from_above() -> None:
+    """No commit is hidden, no member lost, by one who stands nowhere in the chain."""
+    assert sum(check_no_harm(9000 + seed) for seed in range(GRAPHS)) > 4 * GRAPHS
+
+
+@pytest.mark.soak
+def test_no_harm_but_from_above_at_length() -> None:
+    """The same on many more graphs."""
+    for seed in range(GRAPHS_SOAK):
+        check_no_harm(2_000_000 + seed)
+
+
+def test_the_first_root_is_safe() -> None:
+    """Nothing that others do hides a commit of root_0 or ends its membership."""
+    kept = 0
+    for seed in range(20_000, 20_000 + GRAPHS):
+        commits = listed(graph_of(seed))
+        root = DEVICES[0]
+        leaves = any(each.author == root and each.leaves for each in commits)
+        if leaves:
+            continue
+        replica = play(commits[1:])
+        result = replica.result()
+        assert result.members[root] is Role.ADMIN
+        own = {
+            each.name for each in commits if each.author == root and each.auth == RootGrant(0)
+        } - result.rejected
+        assert own <= result.effective
+        kept += len(own)
+    assert kept > GRAPHS
+
+
+def test_a_member_is_never_refused() -> None:
+    """On all that is not quarantined, under the grant it is told to use, a member may act.
+
+    And the members of that version are the members of the present: the removals that it lacks
+    are quarantined ones, which count for nothing.
+    """
+    acted = 0
+    for seed in range(30_000, 30_000 + GRAPHS):
+        replica = play(listed(graph_of(seed))[1:])
+        authority, graph = replica.authority, replica.graph
+        count = len(authority)
+        standing = [authority.standing(index) for index in range(count)]
+        good = [index for index in range(count) if standing[index] is Standing.EFFECTIVE]
+        heads = [i for i in good if not any(graph.is_before(i, other) for other in good)]
+        assert authority.members_at(heads) == authority.members()
+        for removal in authority.removals():
+            assert any(removal == head or graph.is_before(removal, head) for head in heads)
+        parents = tuple(sorted(graph.id_of(head) for head in heads))
+        for device, role in authority.members().items():
+            grant = authority.grant_for(device)
+            assert grant is not None
+            entry = None if role is not Role.ADMIN else RemoveEntry(device)
+            commit = Commit(
+                b"n" * 32, device, grant, parents, None, entry, role and Role.WRITER
+            )
+            claim = claim_of(graph, inner_of(commit, 0), 0)
+            assert authority.judge(claim) is None, (seed, role)
+            acted += 1
+    assert acted > 2 * GRAPHS
+
+
+def test_members_of_any_version() -> None:
+    """`members_at` is what the twin says of the same past."""
+    asked = 0
+    for seed in range(40_000, 40_000 + GRAPHS // 2):
+        naive = graph_of(seed)
+        replica = play(listed(naive)[1:])
+        pick = pick_from(seed)
+        accepted = [name for name in naive.commits if name not in naive.rejected]
+        for _ in range(4):
+            heads = [accepted[pick(len(accepted))] for _ in range(1 + pick(3))]
+            version = frozenset(heads).union(*(naive.past[head] for head in heads))
+            indexes = [replica.graph.index_of(CommitId(head)) for head in heads]
+            known = [index for index in indexes if index is not None]
+            assert replica.authority.members_at(known) == naive.members(version)
+            asked += 1
+    assert asked == 4 * (GRAPHS // 2)
+
+
+def test_every_standing_is_explained() -> None:
+    """`why` says counts, shown or hidden as the standing is, and names a removal for hidden."""
+    words = {
+        Standing.EFFECTIVE: " counts: ",
+        Standing.ADOPTED: " is shown: ",
+        Standing.QUARANTINED: " is hidden: ",
+    }
+    for seed in range(50_000, 50_000 + GRAPHS // 2):
+        authority = play(listed(graph_of(seed))[1:]).authority
+        for index in range(len(authority)):
+            text = authority.why(index)
+            assert words[authority.standing(index)] in text
+            assert text.endswith(".")
+
+
+def test_the_generator_reaches_depth() -> None:
+    """Chains of three adds, killed adds and adoptions do occur: the tests above see them."""
+    depth = adds_hidden = 0
+    for seed in range(GRAPHS):
+        naive = graph_of(seed)
+        result = naive.result()
+        for name in result.effective | result.quarantined:
+            commit = naive.commits[name]
+            is_add = isinstance(commit.entry, AddEntry)
+            if is_add:
+                depth = max(depth, len(naive.chain(CommitGrant(CommitId(name)))))
+            adds_hidden += is_add and name in result.quarantined
+    assert depth >= 4
+    assert adds_hidden > 10
