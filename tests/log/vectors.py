@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from comity.base.clock import Wall
 from comity.base.errors import Rejected
@@ -78,8 +78,7 @@ def _json(value: object) -> object:
         case Role():
             return value.name
         case tuple():
-            several: tuple[object, ...] = value
-            return [_json(each) for each in several]
+            return [_json(each) for each in cast("tuple[object, ...]", value)]
         case Cause():
             return _fields_json(value)
         case _:
