@@ -13,7 +13,7 @@ Source: API 'Testing, the same classes'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
-from comity.base.clock import HOUR, MINUTE, SECOND, Duration, Wall
+from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Wall
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, Token, Topic
 from comity.crypto.port import Crypto
@@ -42,6 +42,9 @@ A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", bound=Actor, covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
+
+
+_HOUR_MS = HOUR // MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,14 @@ class Sim:
 
     # Sharing
 
-    def share(self, actor_class: type[A]) -> list[SimRef[A]]:
-        """Found an actor on the first node and let every other one in as a writer."""
+    def share(
+        self, actor_class: type[A], *, on: int | None = None, roles: Sequence[Role] = ()
+    ) -> list[SimRef[A]]:
+        """Found an actor on the first node and let the others in.
+
+        on: how many nodes take part, all if not given. roles: of the second node and those
+        after it; writers where none is given.
+        """
         actor_type = ActorType.of(actor_class)
         founder = self.nodes[0]
         topic = self._command(founder, lambda t: commands.Create(t, actor_type.name))
@@ -158,8 +167,10 @@ class Sim:
         first: SimRef[A] = SimRef(self, founder, actor_type, Topic(topic))
         self._open(first, create=True)
         refs = [first]
-        for node in self.nodes[1:]:
-            self.admit(first, node)
+        for place, node in enumerate(self.nodes[1:on]):
+            role = roles[place] if place < len(roles) else Role.WRITER
+            joined = self.join(node, self.invite(first, role))
+            assert joined == topic
             ref: SimRef[A] = SimRef(self, node, actor_type, Topic(topic))
             self._open(ref, create=False)
             refs.append(ref)
@@ -167,15 +178,20 @@ class Sim:
         self.settle()
         return refs
 
-    def admit(self, host: SimRef[Any], node: SimNode, role: Role = Role.WRITER) -> None:
-        """Let a node in by an invite of another."""
-        expires = Wall(self.world.moment(node).wall + HOUR)
+    def invite(self, host: SimRef[Any], role: Role = Role.WRITER) -> Invite:
+        """Open an invite on a node."""
+        expires = Wall(self.world.moment(host.node).wall + _HOUR_MS)
         invite = self._command(
-            host.node, lambda t: commands.OfferInvite(t, host.topic, role, expires)
+            host.node, lambda token: commands.OfferInvite(token, host.topic, role, expires)
         )
         assert isinstance(invite, Invite)
-        joined = self._command(node, lambda t: commands.Join(t, invite))
-        assert joined == host.topic
+        return invite
+
+    def join(self, node: SimNode, invite: Invite) -> Topic:
+        """Let a node use an invite. Raises: UsageError if refused; LinkError."""
+        topic = self._command(node, lambda token: commands.Join(token, invite))
+        assert isinstance(topic, bytes)
+        return Topic(topic)
 
     def remove(self, host: SimRef[Any], member: SimRef[Any]) -> CommitId:
         """Let one node remove another."""
@@ -303,8 +319,8 @@ class Sim:
         return next(topic for topic in status.topics if topic.topic == ref.topic)
 
     def _agree(self, refs: list[SimRef[Any]]) -> bool:
-        graphs = [ref.node.running()[0].graph(ref.topic) for ref in refs]
-        if any(graph is None or graph.heads != graphs[0].heads for graph in graphs):
+        heads = [ref.node.running()[0].heads(ref.topic) for ref in refs]
+        if any(head != heads[0] for head in heads):
             return False
         return all(ref.state_bytes == refs[0].state_bytes for ref in refs)
 

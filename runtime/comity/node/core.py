@@ -19,12 +19,11 @@ from typing import Final, assert_never
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, Moment, earliest
-from comity.base.ids import DeviceId, Topic
+from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.ports import Entropy
 from comity.crypto.keys import Identity, KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import Signer
-from comity.log.graph import Graph
 from comity.node import rows
 from comity.node.commands import Command
 from comity.node.desk import Desk
@@ -110,11 +109,16 @@ class Core:
         assert self._desk is not None
         return self._desk.device
 
-    def graph(self, topic: Topic) -> Graph | None:
-        """Return the graph of an actor: read-only, for those who check and show."""
+    def heads(self, topic: Topic) -> tuple[CommitId, ...]:
+        """Return the newest commits of an actor, ascending; none if it is not held."""
         assert self._desk is not None
         replica = self._desk.replica(topic)
-        return None if replica is None else replica.journal.graph
+        return () if replica is None else replica.journal.graph.heads
+
+    def check(self) -> None:
+        """Assert the invariants of everything that is held. Slow: for tests and the lab."""
+        assert self._desk is not None
+        self._desk.check()
 
     def start(self, found: Mapping[Table, Rows], now: Moment) -> list[Effect]:
         """Take up from what the store holds, or begin a new device if it holds nothing."""

@@ -74,7 +74,7 @@ class Desk:
         self._shelves: dict[Topic, Shelf] = {}
         self._peers: dict[DeviceId, str] = {}
         self._relays: dict[str, None] = {}
-        self._syncing = Syncing(self.links, self, dict(found.get(Table.CURSOR, ())))
+        self._syncing = Syncing(self.links, self, found.get(Table.CURSOR, ()))
         self._admission = Admission(
             self.device,
             hand.prekey.public,
@@ -174,6 +174,13 @@ class Desk:
             self.links.keep(value.decode(), DeviceId(key), Purpose.PEER, step)
         for key, _ in found.get(Table.RELAY, ()):
             self._use_relay(key.decode(), step)
+
+    def check(self) -> None:
+        """Assert the invariants of everything that is held."""
+        for replica in self._replicas.values():
+            replica.check()
+        for shelf in self._shelves.values():
+            shelf.holdings.check()
 
     # Conversation: what is said over links
 

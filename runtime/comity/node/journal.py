@@ -213,7 +213,7 @@ class Journal:
 
     # Foreign commits
 
-    def check(self, commit: Commit, *, trusted: bool = False) -> Checked | Missing | Rejected:
+    def examine(self, commit: Commit, *, trusted: bool = False) -> Checked | Missing | Rejected:
         """Decide whether a commit may be inserted. Changes nothing.
 
         trusted: it comes from our own disk, where only checked commits are; its signature is
@@ -273,6 +273,15 @@ class Journal:
         """Hold a content key, durably."""
         if self.epochs.learn(epoch, key) and step is not None:
             step.put(Table.EPOCH, rows.epoch_key(self.topic, epoch), key)
+
+    def check(self) -> None:
+        """Assert the invariants of the graph and the authority, and that they agree. Slow."""
+        self.graph.check()
+        assert len(self._visible) == len(self._turn_counts) == len(self.graph)
+        if self._authority is not None:
+            self._authority.check()
+            for commit, visible in enumerate(self._visible):
+                assert self._authority.standing(commit).visible == visible
 
     # Our own commits
 

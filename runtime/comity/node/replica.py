@@ -8,7 +8,7 @@ Source: ARCHITECTURE 'The way of a message'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
@@ -51,6 +51,10 @@ class Listener(Protocol):
         self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: Source
     ) -> None:
         """A commit from this link was refused."""
+        ...
+
+    def members_changed(self, step: Step, topic: Topic, joined: Iterable[DeviceId]) -> None:
+        """These devices have become members."""
         ...
 
 
@@ -99,7 +103,7 @@ class Replica:
             self.journal.learn_key(epoch, key, None)
         for number, (key, value) in enumerate(found, start=1):
             assert rows.number_of(key) == number, "the commits of a store are without gaps"
-            checked = self.journal.check(rows.decode_commit(value), trusted=True)
+            checked = self.journal.examine(rows.decode_commit(value), trusted=True)
             assert isinstance(checked, Checked), f"a stored commit is refused: {checked}"
             self.journal.insert(checked, None)
         self.beats = Beats(self.journal)
@@ -128,7 +132,7 @@ class Replica:
             identifier = commit_id(self.topic, arrived.sealed)
             if self.journal.graph.index_of(identifier) is not None:
                 continue
-            checked = self.journal.check(arrived)
+            checked = self.journal.examine(arrived)
             if isinstance(checked, Missing):
                 self._park(step, checked, arrived, origin)
             elif isinstance(checked, Rejected):
@@ -145,7 +149,7 @@ class Replica:
 
     def found(self, step: Step, commit: Commit) -> None:
         """Insert the genesis that this device made."""
-        checked = self.journal.check(commit)
+        checked = self.journal.examine(commit)
         assert isinstance(checked, Checked), checked
         self.journal.insert(checked, step)
 
@@ -181,6 +185,13 @@ class Replica:
     def rotate(self, step: Step) -> Rejected | None:
         """Make a new epoch if the rotation rule asks for one on top of the frontier."""
         return self.beats.rotate(step)
+
+    def check(self) -> None:
+        """Assert the invariants of graph, authority, orphans and holdings. Slow."""
+        self.journal.check()
+        self._orphans.check()
+        self.holdings.check()
+        assert self.holdings.count <= len(self.journal.graph)
 
     def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
         wants = missing.parents[0] if missing.parents else missing.epoch
@@ -225,6 +236,11 @@ class Replica:
                 commit=inserted.id,
                 device=change.device,
                 detail="removed" if change.after is None else change.after.name.lower(),
+            )
+        joined = [each.device for each in inserted.change.members if each.before is None]
+        if joined:
+            step.when_durable(
+                lambda later: self._listener.members_changed(later, self.topic, joined)
             )
         step.when_durable(lambda later: self._durable(later, inserted, source))
 

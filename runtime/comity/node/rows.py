@@ -40,6 +40,7 @@ __all__ = [
     "epoch_key",
     "cursor_key",
     "number_of",
+    "split_cursor_key",
     "split_epoch_key",
     "topic_of_key",
 ]
@@ -124,6 +125,11 @@ def epoch_key(topic: Topic, epoch: CommitId) -> bytes:
 def cursor_key(topic: Topic, store: bytes) -> bytes:
     """Key of how far this node has read in another store."""
     return topic + store
+
+
+def split_cursor_key(key: bytes) -> tuple[Topic, bytes]:
+    """Take apart what `cursor_key` made."""
+    return Topic(key[:ID_BYTES]), key[ID_BYTES:]
 
 
 def topic_of_key(key: bytes) -> Topic:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63omity/wire/v1/wire.proto\x12\x0e\x63omity.wire.v1\"\x1b\n\x05\x46rame\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0cJ\x04\x08\x02\x10\x10\"6\n\x05\x42\x61tch\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.comity.wire.v1.RecordJ\x04\x08\x02\x10\x10\"\x8f\x04\n\x06Record\x12,\n\x08\x61nnounce\x18\x01 \x01(\x0b\x32\x18.comity.wire.v1.AnnounceH\x00\x12.\n\tsubscribe\x18\x02 \x01(\x0b\x32\x19.comity.wire.v1.SubscribeH\x00\x12*\n\x07summary\x18\x03 \x01(\x0b\x32\x17.comity.wire.v1.SummaryH\x00\x12&\n\x05since\x18\x04 \x01(\x0b\x32\x15.comity.wire.v1.SinceH\x00\x12.\n\treconcile\x18\x05 \x01(\x0b\x32\x19.comity.wire.v1.ReconcileH\x00\x12$\n\x04want\x18\x06 \x01(\x0b\x32\x14.comity.wire.v1.WantH\x00\x12*\n\x07\x63ommits\x18\x07 \x01(\x0b\x32\x17.comity.wire.v1.CommitsH\x00\x12*\n\x07receipt\x18\x08 \x01(\x0b\x32\x17.comity.wire.v1.ReceiptH\x00\x12\x33\n\x0cjoin_request\x18\x0c \x01(\x0b\x32\x1b.comity.wire.v1.JoinRequestH\x00\x12*\n\x07welcome\x18\r \x01(\x0b\x32\x17.comity.wire.v1.WelcomeH\x00\x12*\n\x07refusal\x18\x0f \x01(\x0b\x32\x17.comity.wire.v1.RefusalH\x00\x42\x06\n\x04kindJ\x04\x08\t\x10\x0cJ\x04\x08\x0e\x10\x0fJ\x04\x08\x10\x10@\"\x18\n\x08\x41nnounce\x12\x0c\n\x04tags\x18\x01 \x03(\x0c\"\x1b\n\tSubscribe\x12\x0e\n\x06topics\x18\x01 \x03(\x0c\"d\n\x07Summary\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05heads\x18\x04 \x03(\x0c\x12\r\n\x05store\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61rrival\x18\x06 \x01(\x04\"%\n\x05Since\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61rrival\x18\x02 \x01(\x04\"&\n\tReconcile\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\" \n\x04Want\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"(\n\x06\x43ommit\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x0e\n\x06\x62\x65side\x18\x02 \x01(\x0c\"^\n\x07\x43ommits\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\'\n\x07\x63ommits\x18\x02 \x03(\x0b\x32\x16.comity.wire.v1.Commit\x12\x0f\n\x07\x61rrival\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\"#\n\x07Receipt\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"\x1d\n\x0bJoinRequest\x12\x0e\n\x06prekey\x18\x01 \x01(\x0c\"&\n\x08\x45pochKey\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"\'\n\x04Peer\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\x98\x01\n\x07Welcome\x12\r\n\x05topic\x18\x01 \x01(\x0c\x12\x12\n\nactor_type\x18\x02 \x01(\t\x12\r\n\x05grant\x18\x03 \x01(\x0c\x12&\n\x04keys\x18\x04 \x03(\x0b\x32\x18.comity.wire.v1.EpochKey\x12\x0e\n\x06relays\x18\x05 \x03(\t\x12#\n\x05peers\x18\x06 \x03(\x0b\x32\x14.comity.wire.v1.Peer\"C\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0b\n\x03tag\x18\x03 \x01(\x0c\x12\x0b\n\x03ids\x18\x04 \x03(\x0c\x32@\n\x04Link\x12\x38\n\x04Open\x12\x15.comity.wire.v1.Frame\x1a\x15.comity.wire.v1.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63omity/wire/v1/wire.proto\x12\x0e\x63omity.wire.v1\"\x1b\n\x05\x46rame\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0cJ\x04\x08\x02\x10\x10\"6\n\x05\x42\x61tch\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.comity.wire.v1.RecordJ\x04\x08\x02\x10\x10\"\xb1\x04\n\x06Record\x12,\n\x08\x61nnounce\x18\x01 \x01(\x0b\x32\x18.comity.wire.v1.AnnounceH\x00\x12.\n\tsubscribe\x18\x02 \x01(\x0b\x32\x19.comity.wire.v1.SubscribeH\x00\x12*\n\x07summary\x18\x03 \x01(\x0b\x32\x17.comity.wire.v1.SummaryH\x00\x12&\n\x05since\x18\x04 \x01(\x0b\x32\x15.comity.wire.v1.SinceH\x00\x12.\n\treconcile\x18\x05 \x01(\x0b\x32\x19.comity.wire.v1.ReconcileH\x00\x12$\n\x04want\x18\x06 \x01(\x0b\x32\x14.comity.wire.v1.WantH\x00\x12*\n\x07\x63ommits\x18\x07 \x01(\x0b\x32\x17.comity.wire.v1.CommitsH\x00\x12*\n\x07receipt\x18\x08 \x01(\x0b\x32\x17.comity.wire.v1.ReceiptH\x00\x12\x33\n\x0cjoin_request\x18\x0c \x01(\x0b\x32\x1b.comity.wire.v1.JoinRequestH\x00\x12*\n\x07welcome\x18\r \x01(\x0b\x32\x17.comity.wire.v1.WelcomeH\x00\x12&\n\x05peers\x18\x0e \x01(\x0b\x32\x15.comity.wire.v1.PeersH\x00\x12*\n\x07refusal\x18\x0f \x01(\x0b\x32\x17.comity.wire.v1.RefusalH\x00\x42\x06\n\x04kindJ\x04\x08\t\x10\x0cJ\x04\x08\x10\x10@\"\x18\n\x08\x41nnounce\x12\x0c\n\x04tags\x18\x01 \x03(\x0c\"\x1b\n\tSubscribe\x12\x0e\n\x06topics\x18\x01 \x03(\x0c\"d\n\x07Summary\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05heads\x18\x04 \x03(\x0c\x12\r\n\x05store\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61rrival\x18\x06 \x01(\x04\"%\n\x05Since\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61rrival\x18\x02 \x01(\x04\"&\n\tReconcile\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\" \n\x04Want\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"(\n\x06\x43ommit\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x0e\n\x06\x62\x65side\x18\x02 \x01(\x0c\"^\n\x07\x43ommits\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\'\n\x07\x63ommits\x18\x02 \x03(\x0b\x32\x16.comity.wire.v1.Commit\x12\x0f\n\x07\x61rrival\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\"#\n\x07Receipt\x12\x0b\n\x03tag\x18\x01 \x01(\x0c\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\"\x1d\n\x0bJoinRequest\x12\x0e\n\x06prekey\x18\x01 \x01(\x0c\"&\n\x08\x45pochKey\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"\'\n\x04Peer\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\",\n\x05Peers\x12#\n\x05peers\x18\x01 \x03(\x0b\x32\x14.comity.wire.v1.Peer\"\x98\x01\n\x07Welcome\x12\r\n\x05topic\x18\x01 \x01(\x0c\x12\x12\n\nactor_type\x18\x02 \x01(\t\x12\r\n\x05grant\x18\x03 \x01(\x0c\x12&\n\x04keys\x18\x04 \x03(\x0b\x32\x18.comity.wire.v1.EpochKey\x12\x0e\n\x06relays\x18\x05 \x03(\t\x12#\n\x05peers\x18\x06 \x03(\x0b\x32\x14.comity.wire.v1.Peer\"C\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0b\n\x03tag\x18\x03 \x01(\x0c\x12\x0b\n\x03ids\x18\x04 \x03(\x0c\x32@\n\x04Link\x12\x38\n\x04Open\x12\x15.comity.wire.v1.Frame\x1a\x15.comity.wire.v1.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,35 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCH']._serialized_start=74
   _globals['_BATCH']._serialized_end=128
   _globals['_RECORD']._serialized_start=131
-  _globals['_RECORD']._serialized_end=658
-  _globals['_ANNOUNCE']._serialized_start=660
-  _globals['_ANNOUNCE']._serialized_end=684
-  _globals['_SUBSCRIBE']._serialized_start=686
-  _globals['_SUBSCRIBE']._serialized_end=713
-  _globals['_SUMMARY']._serialized_start=715
-  _globals['_SUMMARY']._serialized_end=815
-  _globals['_SINCE']._serialized_start=817
-  _globals['_SINCE']._serialized_end=854
-  _globals['_RECONCILE']._serialized_start=856
-  _globals['_RECONCILE']._serialized_end=894
-  _globals['_WANT']._serialized_start=896
-  _globals['_WANT']._serialized_end=928
-  _globals['_COMMIT']._serialized_start=930
-  _globals['_COMMIT']._serialized_end=970
-  _globals['_COMMITS']._serialized_start=972
-  _globals['_COMMITS']._serialized_end=1066
-  _globals['_RECEIPT']._serialized_start=1068
-  _globals['_RECEIPT']._serialized_end=1103
-  _globals['_JOINREQUEST']._serialized_start=1105
-  _globals['_JOINREQUEST']._serialized_end=1134
-  _globals['_EPOCHKEY']._serialized_start=1136
-  _globals['_EPOCHKEY']._serialized_end=1174
-  _globals['_PEER']._serialized_start=1176
-  _globals['_PEER']._serialized_end=1215
-  _globals['_WELCOME']._serialized_start=1218
-  _globals['_WELCOME']._serialized_end=1370
-  _globals['_REFUSAL']._serialized_start=1372
-  _globals['_REFUSAL']._serialized_end=1439
-  _globals['_LINK']._serialized_start=1441
-  _globals['_LINK']._serialized_end=1505
+  _globals['_RECORD']._serialized_end=692
+  _globals['_ANNOUNCE']._serialized_start=694
+  _globals['_ANNOUNCE']._serialized_end=718
+  _globals['_SUBSCRIBE']._serialized_start=720
+  _globals['_SUBSCRIBE']._serialized_end=747
+  _globals['_SUMMARY']._serialized_start=749
+  _globals['_SUMMARY']._serialized_end=849
+  _globals['_SINCE']._serialized_start=851
+  _globals['_SINCE']._serialized_end=888
+  _globals['_RECONCILE']._serialized_start=890
+  _globals['_RECONCILE']._serialized_end=928
+  _globals['_WANT']._serialized_start=930
+  _globals['_WANT']._serialized_end=962
+  _globals['_COMMIT']._serialized_start=964
+  _globals['_COMMIT']._serialized_end=1004
+  _globals['_COMMITS']._serialized_start=1006
+  _globals['_COMMITS']._serialized_end=1100
+  _globals['_RECEIPT']._serialized_start=1102
+  _globals['_RECEIPT']._serialized_end=1137
+  _globals['_JOINREQUEST']._serialized_start=1139
+  _globals['_JOINREQUEST']._serialized_end=1168
+  _globals['_EPOCHKEY']._serialized_start=1170
+  _globals['_EPOCHKEY']._serialized_end=1208
+  _globals['_PEER']._serialized_start=1210
+  _globals['_PEER']._serialized_end=1249
+  _globals['_PEERS']._serialized_start=1251
+  _globals['_PEERS']._serialized_end=1295
+  _globals['_WELCOME']._serialized_start=1298
+  _globals['_WELCOME']._serialized_end=1450
+  _globals['_REFUSAL']._serialized_start=1452
+  _globals['_REFUSAL']._serialized_end=1519
+  _globals['_LINK']._serialized_start=1521
+  _globals['_LINK']._serialized_end=1585
 # @@protoc_insertion_point(module_scope)

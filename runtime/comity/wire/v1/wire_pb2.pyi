@@ -89,6 +89,7 @@ class Record(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     JOIN_REQUEST_FIELD_NUMBER: _builtins.int
     WELCOME_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def announce(self) -> Global___Announce: ...
@@ -111,6 +112,8 @@ class Record(_message.Message):
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
+    def peers(self) -> Global___Peers: ...
+    @_builtins.property
     def refusal(self) -> Global___Refusal: ...
     def __init__(
         self,
@@ -125,13 +128,14 @@ class Record(_message.Message):
         receipt: Global___Receipt | None = ...,
         join_request: Global___JoinRequest | None = ...,
         welcome: Global___Welcome | None = ...,
+        peers: Global___Peers | None = ...,
         refusal: Global___Refusal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "join_request", "welcome", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "join_request", "welcome", "peers", "refusal"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -462,6 +466,28 @@ class Peer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Peer: _TypeAlias = Peer  # noqa: Y015
+
+@_typing.final
+class Peers(_message.Message):
+    """Where members may be dialled: hints, never authority. peers: 1..256, no device twice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]: ...
+    def __init__(
+        self,
+        *,
+        peers: _abc.Iterable[Global___Peer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["peers", b"peers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Peers: _TypeAlias = Peers  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):

@@ -1,0 +1,296 @@
+"""The codec: batches of records as protobuf, and back.
+
+Owns: the one place that reads and writes protobuf, and every limit on what a peer may say.
+May not know: what a record makes a node do. Pure: no state, no I/O.
+Decoding answers `Rejected` for whatever does not keep the limits of `wire.records`; kinds of
+record that are not known are skipped, so that newer peers can be talked to. Encoding asserts
+the same limits: what this node says, every node accepts.
+Source: protos/comity/wire/v1/wire.proto; PROTOCOL sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, cast
+
+from google.protobuf.message import DecodeError
+
+from comity.base.canonical import Malformed
+from comity.base.errors import Reason, Rejected
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
+from comity.base.limits import (
+    ANNOUNCE_TAGS_MAX,
+    COMMIT_BYTES_MAX,
+    COMMITS_COUNT_MAX,
+    COMMITS_RECORD_BYTES_MAX,
+    HEADS_SAID_MAX,
+    MESSAGE_BYTES_MAX,
+    PEERS_RECORD_MAX,
+    RECEIPT_IDS_MAX,
+    RECONCILE_BYTES_MAX,
+    RECORDS_MAX,
+    TEXT_BYTES_MAX,
+    TOPICS_SAID_MAX,
+    WANT_IDS_MAX,
+    WELCOME_ADDRESSES_MAX,
+    WELCOME_KEYS_MAX,
+)
+from comity.crypto.port import KEY_BYTES, SIGNATURE_BYTES
+from comity.wire import records
+from comity.wire.records import Record
+from comity.wire.v1 import wire_pb2 as pb
+
+__all__ = ["ProtobufCodec"]
+
+_TAG_BYTES: Final = 16
+_NAME_BYTES_MAX: Final = TEXT_BYTES_MAX // 4
+
+
+class ProtobufCodec:
+    """Implements `wire.records.Codec`."""
+
+    __slots__ = ()
+
+    def encode(self, batch: tuple[Record, ...]) -> bytes:
+        """Encode a batch; the order is kept. At most 1 MiB."""
+        assert len(batch) <= RECORDS_MAX
+        data = pb.Batch(records=[_write(record) for record in batch]).SerializeToString(
+            deterministic=True
+        )
+        assert len(data) <= MESSAGE_BYTES_MAX, len(data)
+        return data
+
+    def decode(self, data: bytes) -> tuple[Record, ...] | Rejected:
+        """Decode a batch from a peer. Rejected: TOO_BIG, MALFORMED."""
+        if len(data) > MESSAGE_BYTES_MAX:
+            return Rejected(Reason.TOO_BIG, f"a batch of {len(data)} bytes")
+        try:
+            batch = pb.Batch.FromString(data)
+        except DecodeError:
+            return Rejected(Reason.MALFORMED, "not a batch of records")
+        if len(batch.records) > RECORDS_MAX:
+            return Rejected(Reason.TOO_BIG, f"{len(batch.records)} records in a batch")
+        found: list[Record] = []
+        try:
+            for each in batch.records:
+                kind = each.WhichOneof("kind")
+                if kind is not None:
+                    found.append(_READERS[kind](getattr(each, kind)))
+        except Malformed as error:
+            return Rejected(Reason.MALFORMED, str(error))
+        return tuple(found)
+
+
+def _write(record: Record) -> pb.Record:  # noqa: PLR0911  (one return a kind)
+    match record:
+        case records.Announce(tags):
+            return pb.Record(announce=pb.Announce(tags=tags))
+        case records.Subscribe(topics):
+            return pb.Record(subscribe=pb.Subscribe(topics=topics))
+        case records.Summary(tag, count, digest, heads, store, arrival):
+            summary = pb.Summary(
+                tag=tag, count=count, digest=digest, heads=heads, store=store, arrival=arrival
+            )
+            return pb.Record(summary=summary)
+        case records.Since(tag, arrival):
+            return pb.Record(since=pb.Since(tag=tag, arrival=arrival))
+        case records.Reconcile(tag, body):
+            return pb.Record(reconcile=pb.Reconcile(tag=tag, body=body))
+        case records.Want(tag, ids):
+            return pb.Record(want=pb.Want(tag=tag, ids=ids))
+        case records.Commits(tag, commits, arrival, last):
+            inside = [pb.Commit(sealed=c.sealed, beside=c.beside) for c in commits]
+            said = pb.Commits(tag=tag, commits=inside, arrival=arrival, last=last)
+            return pb.Record(commits=said)
+        case records.Receipt(tag, ids):
+            return pb.Record(receipt=pb.Receipt(tag=tag, ids=ids))
+        case records.JoinRequest(prekey):
+            return pb.Record(join_request=pb.JoinRequest(prekey=prekey))
+        case records.Welcome():
+            return pb.Record(welcome=_write_welcome(record))
+        case records.Peers(peers):
+            return pb.Record(peers=pb.Peers(peers=_write_peers(peers)))
+        case records.Refusal(reason, detail, tag, ids):
+            refusal = pb.Refusal(reason=int(reason), detail=detail, tag=tag, ids=ids)
+            return pb.Record(refusal=refusal)
+
+
+def _write_welcome(welcome: records.Welcome) -> pb.Welcome:
+    return pb.Welcome(
+        topic=welcome.topic,
+        actor_type=welcome.actor_type,
+        grant=welcome.grant,
+        keys=[pb.EpochKey(epoch=epoch, key=key) for epoch, key in welcome.keys],
+        relays=welcome.relays,
+        peers=_write_peers(welcome.peers),
+    )
+
+
+def _write_peers(peers: Iterable[tuple[DeviceId, str]]) -> list[pb.Peer]:
+    return [pb.Peer(device=device, address=address) for device, address in peers]
+
+
+# Reading: every field is checked before it becomes part of a value.
+
+
+def _fixed(value: bytes, length: int, what: str) -> bytes:
+    if len(value) != length:
+        raise Malformed(f"{what} of {len(value)} bytes where {length} are due")
+    return value
+
+
+def _many(values: Sequence[bytes], length: int, most: int, what: str) -> tuple[bytes, ...]:
+    if len(values) > most:
+        raise Malformed(f"{len(values)} {what} where {most} are the most")
+    return tuple(_fixed(value, length, what) for value in values)
+
+
+def _ascending(values: tuple[bytes, ...], what: str) -> tuple[bytes, ...]:
+    if any(values[i - 1] >= values[i] for i in range(1, len(values))):
+        raise Malformed(f"{what} not in ascending order")
+    return values
+
+
+def _text(value: str, most: int, what: str) -> str:
+    if len(value.encode()) > most:
+        raise Malformed(f"{what} of {len(value.encode())} bytes where {most} are the most")
+    return value
+
+
+def _tag(value: bytes) -> bytes:
+    return _fixed(value, _TAG_BYTES, "a tag")
+
+
+def _ids(values: Sequence[bytes], most: int) -> tuple[CommitId, ...]:
+    return cast("tuple[CommitId, ...]", _many(values, ID_BYTES, most, "ids"))
+
+
+def _read_announce(said: pb.Announce) -> Record:
+    tags = _many(said.tags, _TAG_BYTES, ANNOUNCE_TAGS_MAX, "tags")
+    return records.Announce(_ascending(tags, "tags"))
+
+
+def _read_subscribe(said: pb.Subscribe) -> Record:
+    topics = _many(said.topics, ID_BYTES, TOPICS_SAID_MAX, "topics")
+    return records.Subscribe(tuple(Topic(topic) for topic in topics))
+
+
+def _read_summary(said: pb.Summary) -> Record:
+    heads = _ids(said.heads, HEADS_SAID_MAX)
+    _ascending(heads, "heads")
+    return records.Summary(
+        _tag(said.tag),
+        said.count,
+        _fixed(said.digest, _TAG_BYTES, "a digest"),
+        heads,
+        _fixed(said.store, _TAG_BYTES, "a store"),
+        said.arrival,
+    )
+
+
+def _read_since(said: pb.Since) -> Record:
+    return records.Since(_tag(said.tag), said.arrival)
+
+
+def _read_reconcile(said: pb.Reconcile) -> Record:
+    if len(said.body) > RECONCILE_BYTES_MAX:
+        raise Malformed(f"{len(said.body)} bytes of reconciliation")
+    return records.Reconcile(_tag(said.tag), said.body)
+
+
+def _read_want(said: pb.Want) -> Record:
+    ids = _ids(said.ids, WANT_IDS_MAX)
+    if len(dict.fromkeys(ids)) != len(ids):
+        raise Malformed("an id is wanted twice")
+    return records.Want(_tag(said.tag), ids)
+
+
+def _read_commits(said: pb.Commits) -> Record:
+    if len(said.commits) > COMMITS_COUNT_MAX:
+        raise Malformed(f"{len(said.commits)} commits in a record")
+    size = 0
+    found: list[records.Commit] = []
+    for commit in said.commits:
+        if not 0 < len(commit.sealed) <= COMMIT_BYTES_MAX:
+            raise Malformed(f"a commit of {len(commit.sealed)} bytes")
+        _fixed(commit.beside, SIGNATURE_BYTES, "what stands beside a commit")
+        size += len(commit.sealed) + SIGNATURE_BYTES
+        found.append(records.Commit(commit.sealed, commit.beside))
+    if size > COMMITS_RECORD_BYTES_MAX and len(found) > 1:
+        raise Malformed(f"{size} bytes of commits in a record")
+    return records.Commits(_tag(said.tag), tuple(found), said.arrival, said.last)
+
+
+def _read_receipt(said: pb.Receipt) -> Record:
+    ids = _ids(said.ids, RECEIPT_IDS_MAX)
+    _ascending(ids, "ids")
+    return records.Receipt(_tag(said.tag), ids)
+
+
+def _read_join(said: pb.JoinRequest) -> Record:
+    return records.JoinRequest(_fixed(said.prekey, KEY_BYTES, "a prekey"))
+
+
+def _read_welcome(said: pb.Welcome) -> Record:
+    if len(said.keys) > WELCOME_KEYS_MAX or len(said.relays) > WELCOME_ADDRESSES_MAX:
+        raise Malformed("a welcome with too many keys or relays")
+    keys = tuple(
+        (CommitId(_fixed(k.epoch, ID_BYTES, "an epoch")), _fixed(k.key, KEY_BYTES, "a key"))
+        for k in said.keys
+    )
+    return records.Welcome(
+        Topic(_fixed(said.topic, ID_BYTES, "a topic")),
+        _text(said.actor_type, _NAME_BYTES_MAX, "an actor type"),
+        CommitId(_fixed(said.grant, ID_BYTES, "a grant")),
+        keys,
+        tuple(_text(relay, _NAME_BYTES_MAX, "an address") for relay in said.relays),
+        _peers(said.peers, WELCOME_ADDRESSES_MAX),
+    )
+
+
+def _read_peers(said: pb.Peers) -> Record:
+    return records.Peers(_peers(said.peers, PEERS_RECORD_MAX))
+
+
+def _peers(said: Sequence[pb.Peer], most: int) -> tuple[tuple[DeviceId, str], ...]:
+    if len(said) > most:
+        raise Malformed(f"{len(said)} peers where {most} are the most")
+    return tuple(
+        (
+            DeviceId(_fixed(peer.device, ID_BYTES, "a device")),
+            _text(peer.address, _NAME_BYTES_MAX, "an address"),
+        )
+        for peer in said
+    )
+
+
+def _read_refusal(said: pb.Refusal) -> Record:
+    try:
+        reason = Reason(said.reason)
+    except ValueError:
+        reason = Reason.UNSUPPORTED
+    return records.Refusal(
+        reason,
+        _text(said.detail, TEXT_BYTES_MAX, "a detail"),
+        _tag(said.tag) if said.tag else b"",
+        _ids(said.ids, RECEIPT_IDS_MAX),
+    )
+
+
+_READERS: Final = cast(
+    "dict[str, Callable[[object], Record]]",
+    {
+        "announce": _read_announce,
+        "subscribe": _read_subscribe,
+        "summary": _read_summary,
+        "since": _read_since,
+        "reconcile": _read_reconcile,
+        "want": _read_want,
+        "commits": _read_commits,
+        "receipt": _read_receipt,
+        "join_request": _read_join,
+        "welcome": _read_welcome,
+        "peers": _read_peers,
+        "refusal": _read_refusal,
+    },
+)
