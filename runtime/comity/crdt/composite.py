@@ -90,6 +90,10 @@ _APART: Final = frozenset({"none", "int", "str", "bytes", "datetime", "uuid"})
 """Types of which no value equals a value of another one of them."""
 
 
+_COMPOSITE: Final = ("tuple<", "{")
+"""How names of tuples and records begin: one of these is apart from all scalars."""
+
+
 def union(items: tuple[ValueType, ...]) -> ValueType:
     """Return the type of a value that is of one of several types; order does not matter.
 
@@ -127,7 +131,7 @@ def union(items: tuple[ValueType, ...]) -> ValueType:
         return find(value)[1]
 
     others = [item for item in types if item.name not in _APART]
-    apart = len(others) <= 1 and all(item.python in {tuple, None} for item in others)
+    apart = len(others) <= 1 and all(item.name.startswith(_COMPOSITE) for item in others)
     return ValueType(
         name,
         None,
@@ -166,15 +170,18 @@ def sequence(items: tuple[ValueType, ...]) -> ValueType:
 
     def check(value: Value) -> Value:
         encode(value)
+        if exact:
+            return value
         return tuple(item.check(each) for item, each in zip(items, value, strict=True))
 
+    exact = all(item.exact for item in items)
     return ValueType(
         name,
         tuple,
         encode,
         decode,
         check,
-        exact=all(item.exact for item in items),
+        exact=exact,
         key=all(item.key for item in items),
         ordered=all(item.ordered for item in items),
     )
@@ -199,7 +206,7 @@ def homogeneous(item: ValueType) -> ValueType:
 
     def check(value: Value) -> Value:
         encode(value)
-        return tuple(item.check(each) for each in value)
+        return value if item.exact else tuple(item.check(each) for each in value)
 
     return ValueType(
         name,

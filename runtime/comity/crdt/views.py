@@ -188,6 +188,7 @@ class Set(MutableSet[T]):
     """
 
     __slots__ = ("_law",)
+    __hash__ = None  # type: ignore[assignment]  # its elements change
 
     def __init__(self, law: KeyedLaw) -> None:
         """Show the state of one field."""
@@ -206,6 +207,9 @@ class Set(MutableSet[T]):
     def _from_iterable(cls, elements: Iterable[S]) -> set[S]:
         """Make what operators such as `&` return: a plain set."""
         return set(elements)
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other)  # said here so that checkers accept a plain set
 
     def __contains__(self, element: object) -> bool:
         return element in self._law.writes.values

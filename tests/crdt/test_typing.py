@@ -1,0 +1,139 @@
+"""Declarations and uses of fields, as both strict type checkers see them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RIGHT = """
+from __future__ import annotations
+from collections.abc import Iterator, MutableMapping, MutableSet
+from typing import assert_type
+from comity.crdt.descriptor import FieldOptions, field
+from comity.crdt.views import Counter, Map, Register, Set
+
+class Todo:
+    title: Register[str]
+    owner: Register[str | None] = field(id="holder")
+    done: Counter
+    tags: Set[str]
+    items: Map[str, bool]
+
+    def add(self, what: str) -> int:
+        self.items[what] = False
+        self.done += 1
+        self.done -= 1
+        self.title = "x"
+        self.owner = None
+        self.tags.add(what)
+        self.tags = {"a", "b"}
+        self.tags |= {"c"}
+        self.items = {what: True}
+        self.items.update(milk=False)
+        assert_type(self.title, Register[str])
+        assert_type(self.title.value, str)
+        assert_type(self.title.conflicts, tuple[str, ...])
+        assert_type(self.owner.value, str | None)
+        assert_type(self.done, Counter)
+        assert_type(self.done.value, int)
+        assert_type(self.done + 1, int)
+        assert_type(self.items[what], bool)
+        assert_type(self.items.get(what), bool | None)
+        assert_type(self.items.conflicts(what), tuple[bool, ...])
+        assert_type(iter(self.tags), Iterator[str])
+        assert_type(Todo.title, FieldOptions)
+        as_map: MutableMapping[str, bool] = self.items
+        as_set: MutableSet[str] = self.tags
+        if self.title == "x" and self.done > 3 and what in self.items:
+            print(f"{self.title} {self.done:>3}", len(as_map), len(as_set), self.tags == {"a"})
+        return len(self.items) + int(self.done)
+"""
+
+WRONG = """
+from __future__ import annotations
+from comity.crdt.views import Counter, Map, Register, Set
+
+class Todo:
+    title: Register[str]
+    done: Counter
+    tags: Set[str]
+    items: Map[str, bool]
+
+    def add(self, what: str) -> None:
+        self.title = 3  # E
+        self.done = 5  # E
+        self.done += "x"  # E
+        self.tags.add(3)  # E
+        self.tags = {1, 2}  # E
+        self.tags = ["a"]  # E
+        self.items[3] = True  # E
+        self.items["a"] = "yes"  # E
+        self.items = {"a": 1.5}  # E
+        number: int = self.title.value  # E
+        text: str = self.title  # E
+        print(number, text, self.title.nothing)  # E
+
+class Two:
+    a: Map[str]  # E
+    b: Counter[int]  # E
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """Return a folder with both files and the settings of a strict user."""
+    folder = tmp_path_factory.mktemp("typing")
+    (folder / "right.py").write_text(RIGHT)
+    (folder / "wrong.py").write_text(WRONG)
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(project / "runtime")]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    (folder / "mypy.ini").write_text(
+        f"[mypy]\nstrict = true\nmypy_path = {project / 'runtime'}\n"
+        f"cache_dir = {project / '.cache' / 'mypy-typing'}\n"
+    )
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a checker in the folder and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    return done.stdout
+
+
+def marked() -> set[int]:
+    """Return the lines that must be found wrong."""
+    return {n for n, line in enumerate(WRONG.split("\n"), 1) if line.endswith("# E")}
+
+
+def errors(output: str, pattern: str) -> dict[str, set[int]]:
+    """Return the lines with errors of each file."""
+    found: dict[str, set[int]] = {"right.py": set(), "wrong.py": set()}
+    for name, line in re.findall(pattern, output):
+        found[name].add(int(line))
+    return found
+
+
+def test_mypy(folder: Path) -> None:
+    """`mypy --strict` accepts every right use and rejects every wrong one."""
+    output = run(folder, "mypy", "right.py", "wrong.py")
+    found = errors(output, r"(?m)^(\w+\.py):(\d+): error:")
+    assert found == {"right.py": set(), "wrong.py": marked()}, output
+
+
+def test_pyright(folder: Path) -> None:
+    """So does pyright in strict mode."""
+    output = run(folder, "basedpyright", "right.py", "wrong.py")
+    found = errors(output, r"(?m)(\w+\.py):(\d+):\d+ - error")
+    assert found == {"right.py": set(), "wrong.py": marked()}, output
