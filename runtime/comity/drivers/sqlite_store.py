@@ -161,6 +161,26 @@ class SqliteStore:
             return None
         return self._unseal(table, key, row[0]) if table in SECRET_TABLES else row[0]
 
+    @property
+    def generation(self) -> bytes:
+        """The token that tells this store from a copy; see `drivers.generation`."""
+        with self._lock:
+            return self._properties(self._usable()).get("generation", b"")
+
+    def renew(self, token: bytes) -> None:
+        """Make another token durable. Raises: `StoreError` as `apply`."""
+        with self._lock:
+            connection = self._usable()
+            try:
+                connection.execute(
+                    f"REPLACE INTO {_PROPERTIES} VALUES ('generation', ?)",  # noqa: S608
+                    (token,),
+                )
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
+            finally:
+                self._abandon(connection)
+
     def check(self) -> None:
         """Read every page and decrypt every secret row; 2 ms a MiB and 6 us a secret row.
 
@@ -247,9 +267,7 @@ class SqliteStore:
 
     def _check_key(self, connection: sqlite3.Connection) -> None:
         """Make sure that the store key is the one that the file was made with."""
-        found: dict[str, bytes] = dict(
-            connection.execute(f"SELECT name, value FROM {_PROPERTIES}")  # noqa: S608
-        )
+        found = self._properties(connection)
         sealed = found.get("key_check", b"")
         nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         if len(nonce) < _NONCE_BYTES or (
@@ -261,6 +279,14 @@ class SqliteStore:
                 f"restore the vault and the store from the same copy",
                 retry=False,
             )
+
+    def _properties(self, connection: sqlite3.Connection) -> dict[str, bytes]:
+        try:
+            return dict(
+                connection.execute(f"SELECT name, {_VALUE} FROM {_PROPERTIES}")  # noqa: S608
+            )
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
 
     def _check_pages(self, connection: sqlite3.Connection, how: str) -> None:
         (verdict,) = connection.execute(f"PRAGMA {how}(1)").fetchone()
