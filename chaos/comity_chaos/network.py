@@ -13,7 +13,6 @@ from typing import Final
 
 from comity.base.clock import MILLISECOND, SECOND, Duration, Instant
 from comity.base.ids import LinkId
-
 from comity_chaos.keyed import Keyed
 
 __all__ = ["Network", "Wire"]

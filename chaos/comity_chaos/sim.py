@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
@@ -32,7 +33,6 @@ from comity.node import commands
 from comity.node.core import Local
 from comity.protocol.invite import Invite
 from comity.wire.codec import ProtobufCodec
-
 from comity_chaos.cells import Reply
 from comity_chaos.world import SimNode, World
 
@@ -130,7 +130,7 @@ class Sim:
         self.nodes = [self.world.add() for _ in range(nodes)]
         self.relay: SimNode | None = None
         for node in self.nodes:
-            self._command(node, lambda token, n=node: commands.Listening(token, _address(n)))
+            self._command(node, partial(commands.Listening, address=_address(node)))
         if relay:
             self.relay = self.world.add(Local(relay=True))
             for node in self.nodes:

@@ -33,7 +33,6 @@ from comity.node.effects import (
 )
 from comity.node.events import FrameArrived, LinkDown, LinkUp, ReadDone, Stored, Woke
 from comity.wire.records import Codec
-
 from comity_chaos.cells import Cells
 from comity_chaos.disk import Disk
 from comity_chaos.keyed import Keyed, SimEntropy
@@ -67,9 +66,10 @@ class SimNode:
         self.skew = 0
         self.answers: dict[Token, object] = {}
         self.reports: list[Report] = []
-        self._switch_off()
+        self.switch_off()
 
-    def _switch_off(self) -> None:
+    def switch_off(self) -> None:
+        """Lose everything that is not on the disk."""
         self.core: Core | None = None
         self.cells: Cells | None = None
         self.inbound = 1
@@ -138,7 +138,7 @@ class World:
         self._note("crash", node.index, bytes((kept & 0xFF,)))
         for wire in self.network.wires_of(node.index):
             self._break(wire, NOTICE, "the other side is gone")
-        node._switch_off()  # noqa: SLF001  (the world is its only owner)
+        node.switch_off()
 
     def command(self, node: SimNode, make: Callable[[Token], Command]) -> Token:
         """Give a node a command; its answer comes to `node.answers`."""
@@ -218,8 +218,8 @@ class World:
         self.network.connect(
             (node.index, node.life, dial.link), (target.index, target.life, inbound)
         )
-        self._step(target, LinkUp(inbound, True, f"node-{node.index}"))
-        self._step(node, LinkUp(dial.link, False, dial.address))
+        self._step(target, LinkUp(inbound, inbound=True, address=f"node-{node.index}"))
+        self._step(node, LinkUp(dial.link, inbound=False, address=dial.address))
 
     def _send(self, node: SimNode, send: Send) -> None:
         wire = self.network.wire(node.index, send.link)

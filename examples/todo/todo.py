@@ -33,4 +33,5 @@ class Todo(Actor):
 
     def show(self) -> tuple[str, ...]:
         """Return the list as lines to read."""
-        return tuple(f"[{'x' if ok else ' '}] {what}" for what, ok in sorted(self.items.items()))
+        marks = {True: "[x]", False: "[ ]"}
+        return tuple(f"{marks[done]} {what}" for what, done in sorted(self.items.items()))

@@ -1,4 +1,4 @@
-"""One node alone: turns become durable, commits follow, and a crash at any event loses nothing."""
+"""One node alone: turns become durable, commits follow, a crash at any event loses nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from comity.base.errors import UsageError
 from comity_chaos.cells import Reply
 from comity_chaos.sim import Sim, SimRef
 from tests.node.ledger import Ledger, consistent
+
+
+def _stranger(_self: Ledger) -> None:
+    """A function that no class defines."""
 
 
 def _load(ref: SimRef[Ledger]) -> list[tuple[str, Reply[int]]]:
@@ -126,7 +130,7 @@ def test_what_cannot_be_sent_is_refused_with_the_fix() -> None:
     """A lambda, a hook, a foreign function and wrong arguments are the caller's errors."""
     with Sim(seed=6, nodes=1) as sim:
         (ref,) = sim.share(Ledger)
-        for selector in (lambda _self: None, Ledger.on_create, consistent):
+        for selector in (_stranger, Ledger.on_create, consistent):
             with pytest.raises(UsageError, match="pass a method of the class itself"):
                 ref.tell(selector)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="missing a required argument: 'amount'"):

@@ -189,7 +189,7 @@ def test_a_reader_reads_and_may_not_write() -> None:
 
 
 def test_an_invite_lets_one_device_in() -> None:
-    """A second device with the same link is refused with the reason; the first may ask again."""
+    """A second device with the same link is refused and told why; the first may ask again."""
     with Sim(seed=16, nodes=3) as sim:
         (a,) = sim.share(Ledger, on=1)
         link = sim.invite(a)
@@ -205,7 +205,7 @@ def test_an_invite_whose_host_is_off_says_so() -> None:
         (a,) = sim.share(Ledger, on=1)
         link = sim.invite(a)
         sim.crash(a)
-        with pytest.raises(LinkError, match="cannot be reached .*node-0"):
+        with pytest.raises(LinkError, match=r"cannot be reached .*node-0"):
             sim.join(sim.nodes[1], link)
         sim.restart(a)
 

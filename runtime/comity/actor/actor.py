@@ -35,7 +35,7 @@ class Actor:
     """
 
     _comity_cell: Any
-    _comity_name: ClassVar[str] = "Actor"
+    comity_name: ClassVar[str] = "Actor"
 
     def __init_subclass__(cls, *, name: str | None = None, **keywords: Any) -> None:
         """Take the type's name; fields are resolved when the class is first used."""
@@ -45,7 +45,7 @@ class Actor:
                 f"the name of actor type {cls.__qualname__} must have 1 to 255 bytes, "
                 f"not {len(name.encode())}"
             )
-        cls._comity_name = name if name is not None else cls.__name__
+        cls.comity_name = name if name is not None else cls.__name__
 
     def __init__(self) -> None:
         """Take no arguments: state comes from the log, arguments come in messages."""

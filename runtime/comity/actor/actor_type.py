@@ -38,13 +38,11 @@ class ActorType:
         Raises: UsageError naming every wrong annotation and method, with the fix of each.
         """
         self.cls = cls
-        self.name = cls._comity_name  # noqa: SLF001  (the class is ours, the subclass theirs)
+        self.name = cls.comity_name
         self.schema = Schema.from_hints(cls.__qualname__, _field_hints(cls), _options(cls))
         self.schema.install(cls)
         self._functions = _message_functions(cls)
-        self.methods: Mapping[str, FunctionType] = {
-            name: function for name, function in self._functions.values()
-        }
+        self.methods: Mapping[str, FunctionType] = dict(self._functions.values())
 
     @classmethod
     def of(cls, actor_class: type[Actor]) -> ActorType:
@@ -137,17 +135,17 @@ def _field_hints(cls: type[Actor]) -> dict[str, Any]:
     return hints
 
 
-def _is_plain(hint: Any) -> bool:
+def _is_plain(hint: object) -> bool:
     return typing.get_origin(hint) is ClassVar or hint is ClassVar
 
 
 def _options(cls: type[Actor]) -> dict[str, FieldOptions]:
-    found: dict[str, FieldOptions] = {}
-    for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            if isinstance(value, FieldOptions):
-                found[name] = value
-    return found
+    return {
+        name: value
+        for base in reversed(cls.__mro__)
+        for name, value in vars(base).items()
+        if isinstance(value, FieldOptions)
+    }
 
 
 def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, FunctionType]]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, unique
-from typing import Any
+from typing import Any, Final
 
 from comity.actor.actor_type import ActorType
 from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
@@ -32,6 +32,9 @@ from comity.crypto.hashing import PERSON_TIE, blake2b
 from comity.log.graph import Graph
 
 __all__ = ["Cell", "Phase"]
+
+_CELL: Final = "_comity_cell"
+"""Where an actor finds its cell; the field descriptors look there (`crdt.descriptor`)."""
 
 
 @unique
@@ -121,7 +124,7 @@ class Cell:
         self._serial = 0
         self._own: dict[int, int] = {}
         self._actor = actor_type.cls()
-        self._actor._comity_cell = self  # noqa: SLF001  (the base class reserves the name)
+        setattr(self._actor, _CELL, self)
 
     @property
     def comity_state(self) -> State:

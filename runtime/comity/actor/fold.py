@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from comity.base.ids import DeviceId, Topic
+from comity.base.ids import Topic
 
 if TYPE_CHECKING:
     from comity.log.graph import Graph

@@ -151,9 +151,7 @@ class Node:
     def close(self) -> None:
         """Stop the actors, hang up, write what is to be written; safe to repeat."""
         for topic in list(self._refs):
-            self._refs.pop(topic)
-            self._dispatcher.deactivate(topic).get()
-            self._command(lambda token, topic=topic: commands.Deactivate(token, topic))
+            self._put_to_sleep(topic)
         self._undo.close()
 
     # Actors
@@ -259,8 +257,20 @@ class Node:
         return cast("tuple[Member, ...]", found)
 
     def remove(self, topic: Topic, device: bytes) -> None:
-        """Remove a device from an actor."""
+        """Remove a device from an actor; this device leaves by removing itself.
+
+        Who leaves runs no turn after it, so the actor is closed here first.
+        """
+        if device == self.device:
+            self._put_to_sleep(topic)
         self._command(lambda token: commands.Remove(token, topic, DeviceId(device)))
+
+    def _put_to_sleep(self, topic: Topic) -> None:
+        """Stop the cell of an actor; what its last turns wrote is sealed."""
+        self._refs.pop(topic, None)
+        if self._host.failure is None:
+            self._dispatcher.deactivate(topic).get()
+            self._command(lambda token: commands.Deactivate(token, topic))
 
     def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:
         cell = Cell(actor_type, topic)
@@ -268,16 +278,11 @@ class Node:
         created = self._dispatcher.run_create(topic) if new else None
         try:
             name = self._command(lambda token: commands.Activate(token, topic))
-            if name != actor_type.name:
-                raise UsageError(
-                    f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: open it "
-                    "with the class of that name"
-                )
+            _check_type(topic, name, actor_type)
             if created is not None:
                 created.get(timeout=_ANSWER_SECONDS)
         except BaseException:
-            self._dispatcher.deactivate(topic).get(timeout=_STOP_SECONDS)
-            self._command(lambda token: commands.Deactivate(token, topic))
+            self._put_to_sleep(topic)
             raise
         ref: Ref[Any] = Ref(self, actor_type, topic)
         self._refs[topic] = ref
@@ -300,6 +305,14 @@ class Node:
         self, make: Callable[[Any], commands.Command], seconds: float = _ANSWER_SECONDS
     ) -> object:
         return self._host.call(make, seconds=seconds)
+
+
+def _check_type(topic: Topic, name: object, actor_type: ActorType) -> None:
+    if name != actor_type.name:
+        raise UsageError(
+            f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: open it with the "
+            "class of that name"
+        )
 
 
 def _hex(text: str, what: str) -> bytes:

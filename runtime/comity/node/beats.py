@@ -209,10 +209,9 @@ class Beats:
         made = self._journal.append(
             step, entries=entries, parents=draft.parents, wall=draft.wall
         )
-        if isinstance(made, Rejected):
-            # The turns ran under a grant that held at their frontier: sealing cannot be
-            # refused unless our own bookkeeping is wrong. Stop before anything is lost.
-            raise AssertionError(f"own draft refused: {made}")
+        # The turns ran under a grant that held at their frontier: sealing cannot be refused
+        # unless our own bookkeeping is wrong. Stop before anything is lost.
+        assert not isinstance(made, Rejected), f"own draft refused: {made}"
         for key in draft.keys:
             step.drop(Table.DRAFT, key)
         self._sealed_at = step.instant

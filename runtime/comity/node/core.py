@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, Moment, earliest

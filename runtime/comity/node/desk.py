@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from comity.base.errors import Reason, Rejected, UsageError
-from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
+from comity.base.errors import Rejected, UsageError
+from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.log.entries import RemoveEntry, Role
 from comity.node import commands, rows
 from comity.node.admission import Admission
@@ -23,7 +23,7 @@ from comity.node.effects import Answer, Table
 from comity.node.journal import Hand, Journal
 from comity.node.links import Link, Links
 from comity.node.refusals import Refusals, Refused
-from comity.node.replica import Replica, Source
+from comity.node.replica import Replica, Saved
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
 from comity.node.syncing import Syncing
@@ -121,7 +121,7 @@ class Desk:
         if shelf is None:
             shelf = Shelf(topic, self._syncing, store=self._store, found=())
             self._shelves[topic] = shelf
-            row = rows.TopicRow("", b"", True)
+            row = rows.TopicRow("", b"", shelf=True)
             step.put(Table.TOPIC, topic, rows.encode_topic(row))
         return shelf
 
@@ -152,14 +152,9 @@ class Desk:
             if row.shelf:
                 self._shelves[topic] = Shelf(topic, self._syncing, store=self._store, found=log)
             else:
+                saved = Saved(tuple(keys.get(topic, ())), log)
                 self._replicas[topic] = Replica(
-                    topic,
-                    self._hand,
-                    self._syncing,
-                    row=row,
-                    store=self._store,
-                    keys=keys.get(topic, ()),
-                    found=log,
+                    topic, self._hand, self._syncing, row=row, store=self._store, saved=saved
                 )
 
     def recover(self, found: Mapping[Table, Rows], step: Step) -> None:
@@ -242,7 +237,7 @@ class Desk:
     def _founded(self, step: Step, welcome: Welcome) -> None:
         """Make the replica that a welcome describes; its log comes by sync."""
         if welcome.topic not in self._replicas:
-            row = rows.TopicRow(welcome.actor_type, welcome.grant, False)
+            row = rows.TopicRow(welcome.actor_type, welcome.grant, shelf=False)
             self._add_replica(welcome.topic, row, step)
         self._replicas[welcome.topic].keys_learned(step, welcome.keys)
         for address in welcome.relays:
@@ -322,7 +317,7 @@ class Desk:
         if self._relay:
             return UsageError("a relay hosts no actors: create them on a node of your own")
         topic, made, key = Journal.found(self._hand, actor_type, step.now.wall)
-        replica = self._add_replica(topic, rows.TopicRow(actor_type, b"", False), step)
+        replica = self._add_replica(topic, rows.TopicRow(actor_type, b"", shelf=False), step)
         replica.keys_learned(step, ((made.id, key),))
         replica.found(step, Commit(made.sealed, made.beside))
         step.when_durable(lambda later: self._syncing.announce(topic, later))
@@ -428,7 +423,7 @@ class Desk:
     def _add_replica(self, topic: Topic, row: rows.TopicRow, step: Step) -> Replica:
         step.put(Table.TOPIC, topic, rows.encode_topic(row))
         replica = Replica(
-            topic, self._hand, self._syncing, row=row, store=self._store, keys=(), found=()
+            topic, self._hand, self._syncing, row=row, store=self._store, saved=Saved()
         )
         self._replicas[topic] = replica
         return replica

@@ -330,7 +330,7 @@ class Journal:
             epoch = parents[0]
         key = self.epochs.key(epoch)
         assert key is not None
-        inner = self._inner(entries, parents, heads, wall, epoch)
+        inner = self._inner(entries, parents, wall, epoch)
         if isinstance(inner, Rejected):
             return inner
         made = make_commit(
@@ -351,7 +351,7 @@ class Journal:
         secret = self._hand.entropy.draw(KEY_BYTES)
         key = ContentKey(self.topic, self._hand.entropy.draw(KEY_BYTES))
         entry = EpochEntry(secret, self.epochs.history(key.key))
-        inner = self._inner((entry,), parents, heads, wall, None)
+        inner = self._inner((entry,), parents, wall, None)
         if isinstance(inner, Rejected):
             return inner
         made = make_epoch(
@@ -380,7 +380,6 @@ class Journal:
         self,
         entries: Sequence[Entry],
         parents: tuple[CommitId, ...],
-        heads: Sequence[int],
         wall: Wall,
         epoch: CommitId | None,
     ) -> Inner | Rejected:

@@ -60,9 +60,9 @@ class Link:
     """
 
     id: LinkId
-    inbound: bool
     address: str
     purpose: Purpose
+    inbound: bool = False
     expected: DeviceId | None = None
     seed: bytes | None = field(default=None, repr=False)
     session: Session | None = None
@@ -161,7 +161,7 @@ class Links:
     def join(self, address: str, inviter: DeviceId, seed: bytes, step: Step) -> LinkId:
         """Make one link to an inviter, keyed by the seed of the invite."""
         return self._dial(
-            step, Link(self._number(), False, address, Purpose.JOIN, inviter, seed)
+            step, Link(self._number(), address, Purpose.JOIN, expected=inviter, seed=seed)
         )
 
     def tick(self, step: Step) -> None:
@@ -179,7 +179,7 @@ class Links:
             if target.device is not None and target.device in self._peers:
                 self._dialer.postpone(target, step.instant)
                 continue
-            link = Link(self._number(), False, target.address, target.purpose, target.device)
+            link = Link(self._number(), target.address, target.purpose, expected=target.device)
             self._dialer.called(target, self._dial(step, link))
 
     def _dial(self, step: Step, link: Link) -> LinkId:
@@ -203,7 +203,9 @@ class Links:
                 step.act(Hangup(event.link, "too many handshakes at once"))
                 step.report("refused", refusal=Rejected(Reason.RATE, event.address))
                 return
-            self._links[event.link] = Link(event.link, True, event.address, Purpose.PEER)
+            self._links[event.link] = Link(
+                event.link, event.address, Purpose.PEER, inbound=True
+            )
         link = self._links.get(event.link)
         if link is None:
             step.act(Hangup(event.link, "it is not wanted any more"))

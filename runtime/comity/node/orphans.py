@@ -22,7 +22,7 @@ __all__ = ["Orphan", "Orphans"]
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """One parked commit. source: the peer that delivered it. wants: an id or an epoch prefix."""
+    """One parked commit. source: who delivered it. wants: an id, or the prefix of an epoch."""
 
     id: CommitId
     commit: Commit

@@ -15,7 +15,7 @@ from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.limits import REPORTS_KEPT_MAX
 
-__all__ = ["Refused", "Refusals"]
+__all__ = ["Refusals", "Refused"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,25 @@ Source: ARCHITECTURE 'The way of a message'.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic
-from comity.log.entries import AddEntry, Entry, RemoveEntry
+from comity.log.entries import Entry
 from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
+from comity.node import rows
 from comity.node.beats import Beats, Phase
 from comity.node.commands import TopicStatus
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
 from comity.node.orphans import Orphan, Orphans
 from comity.node.step import Rows, Step
-from comity.node import rows
 from comity.wire.records import Commit
 
-__all__ = ["Listener", "Replica", "Source"]
+__all__ = ["Listener", "Replica", "Saved", "Source"]
 
 Source = tuple[LinkId, DeviceId]
 """The link that brought a commit, and the peer at its other end."""
@@ -58,6 +59,14 @@ class Listener(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the store holds of an actor. keys: by epoch. commits: rows in order of arrival."""
+
+    keys: tuple[tuple[CommitId, bytes], ...] = ()
+    commits: Rows = ()
+
+
 class Replica:
     """One actor on this device."""
 
@@ -80,8 +89,7 @@ class Replica:
         *,
         row: rows.TopicRow,
         store: bytes,
-        keys: Sequence[tuple[CommitId, bytes]],
-        found: Rows,
+        saved: Saved,
     ) -> None:
         """Rebuild a replica from its rows; all of them may be empty for a new one.
 
@@ -99,9 +107,9 @@ class Replica:
             grant=row.grant,
             on_insert=self._inserted,
         )
-        for epoch, key in keys:
+        for epoch, key in saved.keys:
             self.journal.learn_key(epoch, key, None)
-        for number, (key, value) in enumerate(found, start=1):
+        for number, (key, value) in enumerate(saved.commits, start=1):
             assert rows.number_of(key) == number, "the commits of a store are without gaps"
             checked = self.journal.examine(rows.decode_commit(value), trusted=True)
             assert isinstance(checked, Checked), f"a stored commit is refused: {checked}"

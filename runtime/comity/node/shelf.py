@@ -24,7 +24,7 @@ from comity.wire.records import Commit
 __all__ = ["SHELF_BYTES_MAX", "SHELF_COMMITS_MAX", "Shelf"]
 
 SHELF_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Bytes of one topic: a large group's years; a relay of 1,000 such topics needs a disk array."""
+"""Bytes of one topic: years of a large group; 1,000 such topics fill a common disk."""
 
 SHELF_COMMITS_MAX: Final = 1_000_000
 """Commits of one topic: their book in memory costs about 250 bytes each."""

@@ -291,7 +291,9 @@ class Syncing:
         for commit in commits:
             bulk = len(commit.sealed) + len(commit.beside)
             if page and size + bulk > COMMITS_RECORD_BYTES_MAX:
-                record = Commits(link.open_session().tag(topic), tuple(page), 0, False)
+                record = Commits(
+                    link.open_session().tag(topic), tuple(page), arrival=0, last=False
+                )
                 self._links.say(link, record, step)
                 page, size = [], 0
             page.append(commit)

@@ -41,7 +41,7 @@ class Invite:
 
     def __post_init__(self) -> None:
         """Hold to the widths that the text form has."""
-        assert len(self.inviter) == 32  # noqa: PLR2004  (ID_BYTES)
+        assert len(self.inviter) == 32
         assert len(self.seed) == SEED_BYTES
         assert len(self.addresses) <= _ADDRESSES_MAX
 
@@ -120,4 +120,4 @@ def _decode(reader: Reader) -> Invite:
 
 def _shown(text: str) -> str:
     """Show enough to recognise and too little to use."""
-    return repr(text if len(text) <= 16 else text[:12] + "…")  # noqa: PLR2004
+    return repr(text if len(text) <= 16 else text[:12] + "…")

@@ -36,7 +36,6 @@ from comity.base.clock import MINUTE, Instant
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId
 from comity.base.limits import (
-    HEADS_SAID_MAX,
     PASSES_A_MINUTE_MAX,
     RECEIPT_IDS_MAX,
     RECONCILE_MESSAGES_MAX,
@@ -242,7 +241,7 @@ class TopicSync:
         if self._theirs is None:
             return []  # the peer will ask for them, or reconcile
         claim = self._offered if self._offered == self._view.arrival else 0
-        return [Serve(tuple(fresh), claim, True)] if fresh else []
+        return [Serve(tuple(fresh), claim, last=True)] if fresh else []
 
     def missing(self, parents: Sequence[CommitId]) -> list[SyncOutput]:
         """A commit from this peer builds on these, which are not here: ask for them."""
@@ -307,7 +306,7 @@ class TopicSync:
 
     def _serve_ids(self, ids: Sequence[CommitId]) -> list[SyncOutput]:
         held = tuple(commit for commit in ids if self._view.has(commit))
-        return [Serve(held, 0, True)] if held else []
+        return [Serve(held, 0, last=True)] if held else []
 
     def _take(self, record: Commits) -> list[SyncOutput]:
         outputs: list[SyncOutput] = [Take(record.commits)] if record.commits else []
@@ -378,7 +377,7 @@ class TopicSync:
         page = self._have[:SERVE_COUNT_MAX]
         self._have = self._have[SERVE_COUNT_MAX:]
         self._pushing = dict.fromkeys(page)
-        return [Serve(tuple(page), 0, True)]
+        return [Serve(tuple(page), 0, last=True)]
 
     def _acknowledged(self, ids: Sequence[CommitId]) -> list[SyncOutput]:
         if not self._pushing:

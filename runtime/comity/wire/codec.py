@@ -81,7 +81,7 @@ class ProtobufCodec:
         return tuple(found)
 
 
-def _write(record: Record) -> pb.Record:  # noqa: PLR0911  (one return a kind)
+def _write(record: Record) -> pb.Record:
     match record:
         case records.Announce(tags):
             return pb.Record(announce=pb.Announce(tags=tags))

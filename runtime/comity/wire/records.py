@@ -189,7 +189,7 @@ Record = (
 class Codec(Protocol):
     """Turns batches of records into bytes and back. `wire.codec` implements it."""
 
-    def encode(self, records: tuple[Record, ...]) -> bytes:
+    def encode(self, batch: tuple[Record, ...]) -> bytes:
         """Encode a batch; the order is kept."""
         ...
 
