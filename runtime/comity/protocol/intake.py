@@ -1,0 +1,208 @@
+"""The intake: what one side of a sync has taken, still lacks, and may claim to have read.
+
+Owns: the batches that are being stored, the wants, the receipts and the cursor of one topic on
+one session. May not know: phases, what this side sends (`protocol.supply`).
+
+    Commits --take--> being stored --settle, oldest first--> settled: its claim counts
+    want --at most 4 open--> Want said --the last Commits of the answer--> answered
+
+A claim is the `arrival` of a record. It becomes the cursor when every batch up to its own is
+settled and nothing is missing or wanted, so what a cursor stands for is durable.
+Source: PROTOCOL section 6; ARCHITECTURE invariant 3.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from comity.base.limits import (
+    ORPHANS_COUNT_MAX,
+    PARENTS_MAX,
+    RECEIPT_IDS_MAX,
+    WANT_IDS_MAX,
+    WANTS_OPEN_MAX,
+)
+from comity.protocol.sync_port import Progress, SaveCursor, Say, Take
+from comity.wire.records import Commits, Receipt, Want
+
+if TYPE_CHECKING:
+    from comity.base.ids import CommitId
+    from comity.protocol.sync_port import LogView
+
+__all__ = ["Intake"]
+
+_ASKED_MAX: Final = ORPHANS_COUNT_MAX * PARENTS_MAX
+"""Missing parents asked for in one session, each once: a peer that sends children without
+parents would else keep both sides busy for ever."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One record's commits on their way to disk. claim: of that record, 0 is none."""
+
+    number: int
+    claim: int
+    settled: bool
+
+
+class Intake:
+    """What comes from one peer."""
+
+    __slots__ = (
+        "_asked",
+        "_batches",
+        "_claim",
+        "_durable",
+        "_missing",
+        "_number",
+        "_open",
+        "_saved",
+        "_size",
+        "_store",
+        "_tag",
+        "_to_go",
+        "_view",
+        "_wanting",
+        "fresh",
+        "received",
+    )
+
+    def __init__(self, view: LogView, tag: bytes) -> None:
+        """Start with nothing taken."""
+        self._view = view
+        self._tag = tag
+        self._batches: deque[_Batch] = deque()
+        self._number = 0
+        self._store = b""
+        self._saved = 0
+        self._claim = 0
+        self._missing = False
+        self._wanting: deque[CommitId] = deque()
+        self._open = 0
+        self._asked: dict[CommitId, None] = {}
+        self._durable: dict[CommitId, None] = {}
+        self._to_go = 0
+        self._size = 0
+        self.received = 0
+        self.fresh = 0
+
+    @property
+    def storing(self) -> bool:
+        """Tell whether a batch is not settled yet."""
+        return bool(self._batches)
+
+    @property
+    def wanting(self) -> bool:
+        """Tell whether something wanted is not answered yet."""
+        return bool(self._wanting) or self._open > 0
+
+    def reads(self, store: bytes, cursor: int | None) -> None:
+        """Learn which store the peer has, and how far it was read before."""
+        self._store = store
+        self._saved = cursor or 0
+
+    def expect(self, count: int) -> None:
+        """Learn about how many commits will come, for `Progress`."""
+        self._to_go = count
+
+    def claim(self, arrival: int) -> None:
+        """Learn that everything up to this number of the peer's store is here."""
+        self._claim = max(self._claim, arrival)
+
+    def take(self, record: Commits) -> tuple[Take | Progress, ...]:
+        """Take the commits of a record, and its claim."""
+        claims = bool(record.arrival)
+        if claims and not record.commits and not self._batches:
+            self.claim(record.arrival)
+        elif claims or record.commits:
+            self._number += 1
+            settled = not record.commits
+            self._batches.append(_Batch(self._number, record.arrival, settled))
+        if not record.commits:
+            return ()
+        count = len(record.commits)
+        self.received += count
+        self._to_go = max(0, self._to_go - count)
+        self._size += sum(len(each.sealed) + len(each.beside) for each in record.commits)
+        return (
+            Take(self._number, record.commits),
+            Progress(self.received, self._size, self._to_go),
+        )
+
+    def stored(self, ids: Sequence[CommitId], *, receipt: bool) -> None:
+        """Note commits of this session that were new and are durable now."""
+        self.fresh += len(ids)
+        if receipt:
+            self._durable.update(dict.fromkeys(ids))
+
+    def settle(self, number: int, missing: Sequence[CommitId]) -> None:
+        """Note that a batch is done with. missing: parents that commits of this peer lack.
+
+        Raises: AssertionError if the number is not that of a batch, or was settled.
+        """
+        batch = next((each for each in self._batches if each.number == number), None)
+        assert batch is not None, "no such batch"
+        assert not batch.settled
+        batch.settled = True
+        self._missing = bool(missing)
+        while self._batches and self._batches[0].settled:
+            self.claim(self._batches.popleft().claim)
+        self.want_missing(missing)
+
+    def want(self, ids: Iterable[CommitId]) -> None:
+        """Ask for commits that reconciliation found, in this order."""
+        self._wanting.extend(ids)
+
+    def want_missing(self, ids: Iterable[CommitId]) -> None:
+        """Ask for parents; each is asked for once in a session."""
+        for each in ids:
+            if each in self._asked or len(self._asked) >= _ASKED_MAX:
+                continue
+            if self._view.arrival_of(each) is None:
+                self._asked[each] = None
+                self._wanting.append(each)
+
+    def answered(self) -> bool:
+        """Count an answer to a want; False if none was open."""
+        if not self._open:
+            return False
+        self._open -= 1
+        return True
+
+    def next(self) -> tuple[Say | SaveCursor, ...]:
+        """Return the wants, receipts and cursor that are due."""
+        said: list[Say | SaveCursor] = []
+        while self._wanting and self._open < WANTS_OPEN_MAX:
+            ids: dict[CommitId, None] = {}
+            while self._wanting and len(ids) < WANT_IDS_MAX:
+                each = self._wanting.popleft()
+                if self._view.arrival_of(each) is None:
+                    ids[each] = None
+            if ids:
+                self._open += 1
+                said.append(Say(Want(self._tag, tuple(ids))))
+        if not self._batches or len(self._durable) >= RECEIPT_IDS_MAX:
+            said += self._receipts()
+        quiet = not self._missing and not self.wanting
+        if quiet and self._store and self._claim > self._saved:
+            self._saved = self._claim
+            said.append(SaveCursor(self._store, self._claim))
+        return tuple(said)
+
+    def _receipts(self) -> list[Say]:
+        durable = sorted(self._durable)
+        self._durable.clear()
+        return [
+            Say(Receipt(self._tag, tuple(durable[start : start + RECEIPT_IDS_MAX])))
+            for start in range(0, len(durable), RECEIPT_IDS_MAX)
+        ]
+
+    def check(self) -> None:
+        """Assert the invariants of the queues."""
+        assert 0 <= self._open <= WANTS_OPEN_MAX
+        assert len(self._asked) <= _ASKED_MAX
+        numbers = [each.number for each in self._batches]
+        assert numbers == sorted(numbers)
