@@ -162,6 +162,23 @@ def test_an_actor_is_gone_when_its_last_reply_is(build: Callable[..., House]) ->
     assert house.dispatcher.topics() == ()
 
 
+def test_an_actor_whose_told_writes_are_not_durable_is_not_gone(
+    build: Callable[..., House],
+) -> None:
+    """Nobody holds a reply of it, yet its serials may still be released."""
+    house = build(releases=False)
+    topic = house.activate(Probe)
+    house.tell(topic, "add")
+    stopped = house.dispatcher.deactivate(topic)
+    house.wait_for_turns(topic, 1)
+    late = house.ask(topic, "read")
+    assert not stopped.done()
+    house.dispatcher.release(topic, 1)
+    assert stopped.get(timeout=PATIENCE)
+    with pytest.raises(ActorStopped):
+        late.get(timeout=PATIENCE)
+
+
 def test_whoever_hears_of_the_stop_may_activate_again(house: House) -> None:
     """At once, in the callback itself."""
     for _ in range(50):

@@ -21,7 +21,7 @@ import queue
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from time import monotonic, monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 from typing import Final, Protocol
 
 from comity.base.clock import MILLISECOND, SECOND, Duration
@@ -84,6 +84,7 @@ class Worker(threading.Thread):
                 self.job = None
                 if more:
                     pool.submit(job)
+                    sleep(0)  # let go of the interpreter: who asks has waited for a batch
         finally:
             pool.left(self)
 
