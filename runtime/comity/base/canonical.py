@@ -97,6 +97,9 @@ class Reader:
     def varint(self) -> int:
         """Return a number of at most 64 bits; longer or padded forms are malformed."""
         data, position, end = self._data, self._position, self._end
+        if position < end and data[position] < 0x80:  # most lengths and counts are small
+            self._position = position + 1
+            return data[position]
         value = shift = 0
         for _ in range(VARINT_BYTES_MAX):
             if position >= end:

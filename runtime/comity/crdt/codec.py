@@ -221,7 +221,14 @@ def _encode_str(value: str) -> bytes:
 
 
 def _decode_str(reader: Reader) -> str:
-    return reader.text(VALUE_BYTES_MAX - 3)
+    size = reader.varint()
+    if size > VALUE_BYTES_MAX - 3:
+        raise BadValue(f"a str of {size} bytes at {reader.position}")
+    data = reader.take(size)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise BadValue(f"a str is not UTF-8 before {reader.position}") from None
 
 
 def _encode_bytes(value: bytes) -> bytes:

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from operator import index
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, SupportsIndex
 
 from comity.base.canonical import Malformed, Reader, varint, zigzag
 from comity.base.errors import UsageError
@@ -89,13 +90,12 @@ class CounterLaw:
         self._writer = writer
         self._entered = _OUT
 
-    def add(self, increment: int) -> None:
+    def add(self, increment: SupportsIndex) -> None:
         """Add to the counter in the open turn."""
         if self._entered != self._writer.turn:
             self._writer.enter(self)
         if type(increment) is not int:
-            error = wrong(increment, "int", "a counter counts whole things: pass int(value)")
-            raise UsageError(f"{self.label}: {error}")
+            increment = self._whole(increment)
         tally = self.tally
         pending = tally.pending + increment
         if not -INCREMENT_MAX <= pending <= INCREMENT_MAX:
@@ -105,6 +105,13 @@ class CounterLaw:
             )
         tally.pending = pending
         tally.total += increment
+
+    def _whole(self, increment: SupportsIndex) -> int:
+        try:
+            return index(increment)
+        except TypeError:
+            error = wrong(increment, "int", "a counter counts whole things: pass int(value)")
+            raise UsageError(f"{self.label}: {error}") from None
 
     def assign(self, value: object) -> None:
         """Refuse: two concurrent assignments have no sum."""
@@ -295,13 +302,11 @@ class KeyedLaw:
             data = key_type.encode(key)
             if value_type is not None:
                 data += value_type.encode(value)
+                if not value_type.exact:
+                    value = value_type.check(value)
         except UsageError as error:
             raise UsageError(f"{self.label}: {error}") from None
-        if not key_type.exact:
-            key = key_type.check(key)
-        if value_type is not None and not value_type.exact:
-            value = value_type.check(value)
-        self._record(data, key, value)
+        self._record(data, key if key_type.exact else key_type.check(key), value)
 
     def delete(self, key: Key) -> None:
         """Delete a present key in the open turn."""
@@ -372,8 +377,15 @@ class KeyedLaw:
         key_type, value_type = self._key_type, self._value_type
         found: dict[Key, Value] = {}
         kind_before = -1
-        while reader.left or not found:
+        head = reader.varint()
+        if head == 1 << _KIND_BITS:  # one put, as most turns are
+            key = key_type.decode(reader)
+            found[key] = True if value_type is None else value_type.decode(reader)
+            kind_before = _PUT
+            if not reader.left:
+                return found
             head = reader.varint()
+        while True:
             count, kind = head >> _KIND_BITS, head & (1 << _KIND_BITS) - 1
             if not kind_before < kind <= _DELETE:
                 raise Malformed(f"a run of kind {kind} after {kind_before}")
@@ -388,7 +400,9 @@ class KeyedLaw:
                     found[key] = ABSENT
                 else:
                     found[key] = True if value_type is None else value_type.decode(reader)
-        return found
+            if not reader.left:
+                return found
+            head = reader.varint()
 
     def fold(self, turn: int, parsed: dict[Key, Value]) -> tuple[Key, ...]:
         """Write all entries."""

@@ -118,7 +118,7 @@ class Counter:
         self._law.add(increment)
 
     def __iadd__(self, increment: int | Counter) -> Self:
-        self._law.add(increment.value if isinstance(increment, Counter) else increment)
+        self._law.add(increment)
         return self
 
     def __isub__(self, decrement: int | Counter) -> Self:

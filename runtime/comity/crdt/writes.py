@@ -45,11 +45,12 @@ class Writes:
         "_alone",
         "_causality",
         "_hidden",
-        "_journal",
         "_keys",
         "_newest",
         "_order",
         "_previous",
+        "_settled",
+        "_shown",
         "_sort_key",
         "_start",
         "_tips",
@@ -84,7 +85,8 @@ class Writes:
         self._tips: dict[Key, list[int]] = {}
         self._order: tuple[Key, ...] | None = None
         self._start = 0
-        self._journal: list[tuple[list[int] | None, Value]] = []
+        self._shown: list[Value] = []
+        self._settled: dict[int, list[int]] = {}
         self.values: dict[Key, Value] = {}
 
     def __len__(self) -> int:
@@ -113,7 +115,7 @@ class Writes:
 
     def begin(self) -> None:
         """Begin to journal a local turn."""
-        assert not self._journal
+        assert not self._shown
         self._start = len(self._turns)
 
     def put(self, turn: int, key: Key, value: Value) -> int:
@@ -121,19 +123,28 @@ class Writes:
 
         A second write of a turn under one key replaces the first.
         """
-        index = self._newest.get(key, -1)
-        shown = self.values.get(key, ABSENT)
-        if index >= self._start:
+        values = self.values
+        previous = self._newest.get(key, -1)
+        shown = values.get(key, ABSENT)
+        if previous >= self._start:
+            index = previous
             self._values[index] = value
         else:
-            tips = self._tips.pop(key, None) if self._tips else None
-            self._journal.append((tips, shown))
-            index = self._append(turn, key, value, index)
+            index = self._newest[key] = len(self._keys)
+            self._turns.append(turn)
+            self._keys.append(key)
+            self._values.append(value)
+            self._previous.append(previous)
             self._alone.append(1)
-        if shown is ABSENT or value is ABSENT:
+            self._shown.append(shown)
+            if self._tips and key in self._tips:
+                self._settled[index] = self._tips.pop(key)
+        if value is ABSENT:
             self._set(key, value)
         else:
-            self.values[key] = value
+            values[key] = value
+            if shown is ABSENT:
+                self._order = None
         return index - self._start
 
     def written(self) -> Iterable[tuple[Key, Value]]:
@@ -147,40 +158,46 @@ class Writes:
 
     def commit(self) -> None:
         """Keep the writes of the open turn."""
-        self._journal.clear()
+        self._shown.clear()
+        if self._settled:
+            self._settled.clear()
 
     def rollback(self) -> None:
         """Take back the writes of the open turn."""
         for index in range(len(self._turns) - 1, self._start - 1, -1):
             key = self._keys[index]
-            tips, value = self._journal.pop()
             previous = self._previous[index]
             if previous < 0:
                 del self._newest[key]
             else:
                 self._newest[key] = previous
-            if tips is not None:
-                self._tips[key] = tips
-            self._set(key, value)
+            if index in self._settled:
+                self._tips[key] = self._settled.pop(index)
+            self._set(key, self._shown.pop())
         start = self._start
         for column in (self._turns, self._keys, self._values, self._previous, self._alone):
             del column[start:]
-        assert not self._journal
+        assert not self._shown
+        assert not self._settled
 
     # ------------------------------------------------------------------ turns of the log
 
     def fold(self, turn: int, key: Key, value: Value) -> None:
         """Apply a write of a turn from the log; a turn writes a key at most once."""
         causality = self._causality
+        turns = self._turns
         previous = self._newest.get(key, -1)
-        tips = self._tips.get(key)
-        kept: list[int] = []
+        tips = self._tips.get(key) if self._tips else None
+        kept: list[int] | None = None
         if tips is not None:
-            turns = self._turns
             kept = [tip for tip in tips if not causality.before(turns[tip], turn)]
-        elif previous >= 0 and not causality.before(self._turns[previous], turn):
+        elif previous >= 0 and not causality.before(turns[previous], turn):
             kept = [previous]
-        index = self._append(turn, key, value, previous)
+        index = self._newest[key] = len(self._keys)
+        turns.append(turn)
+        self._keys.append(key)
+        self._values.append(value)
+        self._previous.append(previous)
         if kept:
             self._alone.append(0)
             kept.append(index)
@@ -204,14 +221,6 @@ class Writes:
         return tuple(keys)
 
     # ------------------------------------------------------------------ inside
-
-    def _append(self, turn: int, key: Key, value: Value, previous: int) -> int:
-        index = self._newest[key] = len(self._keys)
-        self._turns.append(turn)
-        self._keys.append(key)
-        self._values.append(value)
-        self._previous.append(previous)
-        return index
 
     def _set(self, key: Key, value: Value) -> None:
         values = self.values
