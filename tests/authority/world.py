@@ -337,11 +337,17 @@ def byzantine(pick: Pick, devices: Sequence[DeviceId], count: int) -> Naive:
 def extend(
     pick: Pick, devices: Sequence[DeviceId], naive: Naive, by: bytes | None = None
 ) -> Commit:
-    """Return one more random commit, by a given device or by any."""
+    """Return one more random commit, by any device, or by a given one that means harm.
+
+    An attacker mostly stands where its grant is alive, however far back, and half of what
+    it says is the removal of somebody else.
+    """
     wild = pick(12) == 0
     names_known = [name for name in naive.commits if wild or name not in naive.rejected]
     # Half of the time something recent, so that graphs grow deep as well as wide.
     window = names_known[-4:] if pick(2) else names_known
+    if by is not None and pick(8):
+        window = [name for name in names_known if _may_act(naive, name, by)] or window
     chosen = {window[pick(len(window))] for _ in range((1, 2, 2, 3)[pick(4)])}
     parents = {p for p in chosen if not any(p in naive.past[other] for other in chosen)}
     before = parents.union(*(naive.past[parent] for parent in parents))
@@ -362,6 +368,10 @@ def extend(
         author = devices[pick(len(devices))] if nonsense else naive.device(auth)
     else:
         author = by
+        others = [device for device in devices if device != by]
+        leaves = isinstance(entry, RemoveEntry) and entry.device == by
+        if leaves or pick(2):  # who leaves can do nothing any more
+            entry, needs = RemoveEntry(others[pick(len(others))]), Role.READER
     own = [commit.name for commit in known if commit.author == author]
     tips = [one for one in own if not any(one in naive.past[other] for other in own)]
     if pick(12) == 0:  # a lie that the log lets pass: it forks its own chain in its past
@@ -369,6 +379,13 @@ def extend(
     backlink = tips[pick(len(tips))] if tips else None
     name = commit_id(f"c{len(naive.commits)}")
     return Commit(name, author, auth, tuple(sorted(parents)), backlink, entry, needs)
+
+
+def _may_act(naive: Naive, name: bytes, device: bytes) -> bool:
+    version = (naive.past[name] | {name}) - naive.rejected
+    effective = naive.dynamic(version)
+    own = [each for each in naive.grants(version) if naive.device(each) == device]
+    return any(naive.live(each, effective) for each in own)
 
 
 def _say_anything(
