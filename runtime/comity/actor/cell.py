@@ -225,8 +225,10 @@ class Cell:
         self._state.begin(turn)
         try:
             value = handler()
-        except Exception as error:  # noqa: BLE001  (the handler is the user's: it may raise anything)
+        except BaseException as error:
             self._state.rollback()
+            if not isinstance(error, Exception):
+                raise
             return Outcome(None, error, self._serial, b""), None
         operations = self._state.commit()
         if not operations:

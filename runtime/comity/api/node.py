@@ -269,7 +269,7 @@ class Node:
         """Stop the cell of an actor; what its last turns wrote is sealed."""
         self._refs.pop(topic, None)
         if self._host.failure is None:
-            self._dispatcher.deactivate(topic).get()
+            self._dispatcher.deactivate(topic).get(timeout=_ANSWER_SECONDS)
             self._command(lambda token: commands.Deactivate(token, topic))
 
     def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:

@@ -191,11 +191,11 @@ class Host:
     def _run(self) -> None:
         try:
             while self._failure is None:
+                if self._closing and self._events.empty():
+                    return
                 batch = self._wait()
                 if batch:
                     self._perform(self._core.step(batch, self._clock.moment()))
-                elif self._closing:
-                    return
         except Exception as error:
             _logger.exception("the node stops: this is a bug in Comity")
             self._fail(ComityError(f"the node stopped on an internal error: {error!r}"))

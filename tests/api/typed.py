@@ -1,0 +1,36 @@
+"""What both type checkers must infer and refuse; read by test_typing.py, never run."""
+
+from typing import assert_type
+
+from comity import Actor, Counter, Map, Node, Register, Set
+from comity.drivers.dispatch.future import Future
+
+
+class Todo(Actor):
+    """The ten lines of the README."""
+
+    title: Register[str]
+    tags: Set[str]
+    items: Map[str, bool]
+    done: Counter
+
+    def add(self, what: str) -> int:
+        """Write a map."""
+        self.items[what] = False
+        return len(self.items)
+
+    def finish(self, what: str) -> None:
+        """Write a map and a counter."""
+        self.items[what] = True
+        self.done += 1
+        self.title = "x"
+        self.tags.add(what)
+
+
+def use(node: Node) -> None:
+    """Every call is typed by the method itself."""
+    todo = node.create(Todo)
+    assert_type(todo.ask(Todo.add, "milk"), Future[int])
+    assert_type(todo.ask(Todo.add, "milk").get(timeout=2), int)
+    assert_type(node.open(Todo).ask(Todo.finish, what="milk"), Future[None])
+    todo.tell(Todo.add, "milk")
