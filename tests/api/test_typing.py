@@ -27,6 +27,7 @@ def _check(checker: str, path: Path, project: Path) -> tuple[int, str]:
     runtime = str(project / "runtime")
     (path.parent / "mypy.ini").write_text(
         f"[mypy]\nstrict = true\nmypy_path = {runtime}\nexplicit_package_bases = true\n"
+        "follow_imports = silent\n"
     )
     settings = {"typeCheckingMode": "standard", "extraPaths": [runtime]}
     (path.parent / "pyrightconfig.json").write_text(json.dumps(settings))
