@@ -195,7 +195,7 @@ def test_an_unknown_method_lists_those_that_exist(open_node: Callable[[str], Nod
     """By name, as tools send them."""
     ref = open_node("alice").create(Ledger)
     with pytest.raises(UsageError, match="no message 'bogus'; its messages are: count, enter"):
-        ref.send_by_name("bogus")
+        ref.send_by_name("bogus").get(timeout=_SECONDS)
 
 
 def test_a_value_that_cannot_be_stored_is_named(open_node: Callable[[str], Node]) -> None:

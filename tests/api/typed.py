@@ -30,7 +30,9 @@ class Todo(Actor):
 def use(node: Node) -> None:
     """Every call is typed by the method itself."""
     todo = node.create(Todo)
-    assert_type(todo.ask(Todo.add, "milk"), Future[int])
-    assert_type(todo.ask(Todo.add, "milk").get(timeout=2), int)
-    assert_type(node.open(Todo).ask(Todo.finish, what="milk"), Future[None])
+    added = todo.ask(Todo.add, "milk")
+    _ = assert_type(added, Future[int])
+    assert_type(added.get(timeout=2), int)
+    finished = node.open(Todo).ask(Todo.finish, what="milk")
+    _ = assert_type(finished, Future[None])
     todo.tell(Todo.add, "milk")
