@@ -22,6 +22,7 @@ from comity.node.commands import Command
 from comity.node.core import Core, Event, Local, Ports
 from comity.node.effects import (
     Answer,
+    AwaitRoom,
     Dial,
     Effect,
     Hangup,
@@ -31,7 +32,15 @@ from comity.node.effects import (
     Send,
     Write,
 )
-from comity.node.events import FrameArrived, LinkDown, LinkUp, ReadDone, Stored, Woke
+from comity.node.events import (
+    FrameArrived,
+    LinkDown,
+    LinkDrained,
+    LinkUp,
+    ReadDone,
+    Stored,
+    Woke,
+)
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
 from comity_chaos.disk import Disk
@@ -235,6 +244,20 @@ class World:
 
         self.at(self.network.arrival(wire, node.index, len(send.frame), self.now), arrive)
 
+    def _await_room(self, node: SimNode, link: LinkId) -> None:
+        """Tell a node that a link has room once its last frame has arrived."""
+        wire = self.network.wire(node.index, link)
+        life = node.life
+        if wire is None:
+            return
+
+        def drained() -> None:
+            if wire.open and node.up and node.life == life:
+                self._step(node, LinkDrained(link))
+
+        side = 0 if (wire.ends[0][0], wire.ends[0][2]) == (node.index, link) else 1
+        self.at(Instant(max(self.now, wire.clear_at[side])), drained)
+
     def _break(self, wire: Wire, wait: Duration, why: str) -> None:
         """End a link; both sides notice after a wait, unless they are gone by then."""
         self.network.close(wire)
@@ -273,6 +296,8 @@ class World:
                     self._dial(node, effect)
                 case Send():
                     self._send(node, effect)
+                case AwaitRoom(link):
+                    self._await_room(node, link)
                 case Hangup(link, why):
                     wire = self.network.wire(node.index, link)
                     if wire is not None:

@@ -40,7 +40,7 @@ import grpc.aio
 
 from comity.base.errors import LinkError, UsageError
 from comity.base.limits import FRAME_BYTES_MAX, TEXT_BYTES_MAX
-from comity.node.events import FrameArrived, LinkDown, LinkUp
+from comity.node.events import FrameArrived, LinkDown, LinkDrained, LinkUp
 from comity.wire.v1.wire_pb2 import Frame
 from comity.wire.v1.wire_pb2_grpc import LinkStub, add_LinkServicer_to_server
 
@@ -64,6 +64,9 @@ at once, so half would cut off peers that sync a long history over a slow line."
 
 QUEUE_FRAMES_MAX: Final = 65_536
 """The same as a count: an empty frame costs memory too."""
+
+ROOM_BYTES: Final = 256 * 1024
+"""A link has room while fewer wait: enough to keep a fast line busy until more is read."""
 
 INBOUND_MAX: Final = 1024
 """Links that others opened; further ones are refused by gRPC as RESOURCE_EXHAUSTED."""
@@ -102,13 +105,14 @@ class _Link:
     to the loop's thread.
     """
 
-    __slots__ = ("cut", "ending", "frames", "identity", "queued_bytes", "ready", "up", "why",
-                 "woken")  # fmt: skip
+    __slots__ = ("awaited", "cut", "ending", "frames", "identity", "queued_bytes", "ready",
+                 "up", "why", "woken")  # fmt: skip
 
     def __init__(self, identity: LinkId) -> None:
         self.identity = identity
         self.frames: deque[bytes] = deque()
         self.queued_bytes = 0
+        self.awaited = False
         self.ending = False
         self.woken = False
         self.up = False
@@ -125,7 +129,7 @@ class GrpcLinks:
 
     def __init__(
         self,
-        emit: Callable[[LinkUp | LinkDown | FrameArrived], None],
+        emit: Callable[[LinkUp | LinkDown | LinkDrained | FrameArrived], None],
         next_link: Callable[[], LinkId],
     ) -> None:
         """Give events to `emit`, and number what others open by `next_link`.
@@ -211,6 +215,17 @@ class GrpcLinks:
                 return
             target.ending = True
         self._command(lambda: self._hang_up(target, why))
+
+    def await_room(self, link: LinkId) -> None:
+        """Emit `LinkDrained` when fewer than `ROOM_BYTES` wait; never if the link goes down."""
+        with self._lock:
+            target = self._links.get(link)
+            if target is None or target.ending:
+                return
+            target.awaited = target.queued_bytes > ROOM_BYTES
+            if target.awaited:
+                return
+        self._command(lambda: self._emit(LinkDrained(link)))
 
     def waiting(self, link: LinkId) -> int:
         """Return how many bytes sent over a link have not left; 0 if it is down."""
@@ -404,6 +419,10 @@ class GrpcLinks:
                 await write(Frame(body=frame))
                 with self._lock:
                     link.queued_bytes -= len(frame)
+                    drained = link.awaited and link.queued_bytes <= ROOM_BYTES
+                    link.awaited = link.awaited and not drained
+                if drained:
+                    self._emit(LinkDrained(link.identity))
             elif ending:
                 break
             else:

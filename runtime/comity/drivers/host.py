@@ -37,6 +37,7 @@ from comity.node.commands import Command
 from comity.node.core import Core, Event
 from comity.node.effects import (
     Answer,
+    AwaitRoom,
     Dial,
     Effect,
     Hangup,
@@ -94,6 +95,10 @@ class LinkDriver(Protocol):
 
     def send(self, link: LinkId, frame: bytes) -> None:
         """Queue a frame."""
+        ...
+
+    def await_room(self, link: LinkId) -> None:
+        """Emit `LinkDrained` when little waits to be sent over a link."""
         ...
 
     def hangup(self, link: LinkId, why: str) -> None:
@@ -266,6 +271,8 @@ class Host:
                 self._links.send(link, frame)
             case Dial(link, address):
                 self._dial(link, address)
+            case AwaitRoom(link):
+                self._links.await_room(link)
             case Hangup(link, why):
                 self._links.hangup(link, why)
             case Answer(token, result):

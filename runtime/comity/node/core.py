@@ -31,6 +31,7 @@ from comity.node.effects import Effect, Table
 from comity.node.events import (
     FrameArrived,
     LinkDown,
+    LinkDrained,
     LinkUp,
     ReadDone,
     Stored,
@@ -50,6 +51,7 @@ Event = (
     | Folded
     | LinkUp
     | LinkDown
+    | LinkDrained
     | FrameArrived
     | Stored
     | WriteFailed
@@ -101,7 +103,8 @@ class Core:
         """When `Woke` is due; None while nothing is awaited."""
         if self._desk is None or self._stopped:
             return None
-        return earliest(min(self._due.values(), default=None), self._desk.links.deadline)
+        due = earliest(min(self._due.values(), default=None), self._desk.links.deadline)
+        return earliest(due, self._desk.syncing.deadline)
 
     @property
     def device(self) -> DeviceId:
@@ -188,6 +191,8 @@ class Core:
                 desk.links.up(event, step)
             case LinkDown():
                 desk.links.down(event, step)
+            case LinkDrained(link):
+                desk.syncing.has_room(link, step)
             case Stored(token):
                 for then in self._waiting.take_write(token):
                     then(step)
@@ -210,6 +215,7 @@ class Core:
                     replica.tick(step)
                 step.touch(topic)
         self._desk.links.tick(step)
+        self._desk.syncing.tick(step)
 
     def _finish(self, step: Step) -> list[Effect]:
         """Send what was said, note what is due, close the step."""

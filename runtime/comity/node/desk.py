@@ -47,9 +47,9 @@ class Desk:
         "_replicas",
         "_shelves",
         "_store",
-        "_syncing",
         "device",
         "links",
+        "syncing",
     )
 
     def __init__(
@@ -74,7 +74,7 @@ class Desk:
         self._shelves: dict[Topic, Shelf] = {}
         self._peers: dict[DeviceId, str] = {}
         self._relays: dict[str, None] = {}
-        self._syncing = Syncing(self.links, self, found.get(Table.CURSOR, ()))
+        self.syncing = Syncing(self.links, self, found.get(Table.CURSOR, ()))
         self._admission = Admission(
             self.device,
             hand.prekey.public,
@@ -101,9 +101,9 @@ class Desk:
         return self._replicas.get(topic) or self._shelves.get(topic)
 
     @property
-    def holdings(self) -> tuple[Replica | Shelf, ...]:
-        """Everything that can be synced, in the order in which it was founded."""
-        return (*self._replicas.values(), *self._shelves.values())
+    def actors(self) -> tuple[Topic, ...]:
+        """The actors that this node has replicas of, in the order in which they came."""
+        return tuple(self._replicas)
 
     def trusts(self, topic: Topic, peer: DeviceId) -> bool:
         """Whether to sync a topic with a peer: on a relay with all, else with members."""
@@ -119,7 +119,7 @@ class Desk:
             return None
         shelf = self._shelves.get(topic)
         if shelf is None:
-            shelf = Shelf(topic, self._syncing, store=self._store, found=())
+            shelf = Shelf(topic, self.syncing, store=self._store, found=())
             self._shelves[topic] = shelf
             row = rows.TopicRow("", b"", shelf=True)
             step.put(Table.TOPIC, topic, rows.encode_topic(row))
@@ -150,11 +150,11 @@ class Desk:
             topic, row = Topic(key), rows.decode_topic(value)
             log = tuple(logs.get(topic, ()))
             if row.shelf:
-                self._shelves[topic] = Shelf(topic, self._syncing, store=self._store, found=log)
+                self._shelves[topic] = Shelf(topic, self.syncing, store=self._store, found=log)
             else:
                 saved = Saved(tuple(keys.get(topic, ())), log)
                 self._replicas[topic] = Replica(
-                    topic, self._hand, self._syncing, row=row, store=self._store, saved=saved
+                    topic, self._hand, self.syncing, row=row, store=self._store, saved=saved
                 )
 
     def recover(self, found: Mapping[Table, Rows], step: Step) -> None:
@@ -185,7 +185,7 @@ class Desk:
             self._admission.opened(link, step, self.links)
         if self._address:
             self.links.say(link, Peers(((self.device, self._address),)), step)
-        self._syncing.opened(link, step)
+        self.syncing.opened(link, step)
 
     def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
         """A record came."""
@@ -200,12 +200,12 @@ class Desk:
                 self._admission.refused(link, Rejected(reason, detail), step)
                 step.report("told", device=link.peer, refusal=Rejected(reason, detail))
             case _:
-                return self._syncing.heard(link, record, step)
+                return self.syncing.heard(link, record, step)
         return None
 
     def closed(self, link: Link, why: str, step: Step) -> None:
         """A link is gone."""
-        self._syncing.closed(link)
+        self.syncing.closed(link)
         self._admission.closed(link, why, step, self.links)
 
     def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
@@ -231,7 +231,7 @@ class Desk:
             peers=self._peers_of(replica),
         )
         step.when_durable(lambda later: self.links.say(link, welcome, later))
-        step.when_durable(lambda later: self._syncing.announce(replica.topic, later))
+        step.when_durable(lambda later: self.syncing.announce(replica.topic, later))
         return None
 
     def _founded(self, step: Step, welcome: Welcome) -> None:
@@ -244,7 +244,7 @@ class Desk:
             self._use_relay(address, step)
         for device, address in welcome.peers:
             self._know(device, address, step)
-        step.when_durable(lambda later: self._syncing.announce(welcome.topic, later))
+        step.when_durable(lambda later: self.syncing.announce(welcome.topic, later))
 
     def _learn_peers(self, link: Link, record: Peers, step: Step) -> None:
         """Remember where members are. A peer's word for itself counts over others'."""
@@ -320,7 +320,7 @@ class Desk:
         replica = self._add_replica(topic, rows.TopicRow(actor_type, b"", shelf=False), step)
         replica.keys_learned(step, ((made.id, key),))
         replica.found(step, Commit(made.sealed, made.beside))
-        step.when_durable(lambda later: self._syncing.announce(topic, later))
+        step.when_durable(lambda later: self.syncing.announce(topic, later))
         return topic
 
     def _activate(self, topic: Topic, step: Step) -> object:
@@ -423,7 +423,7 @@ class Desk:
     def _add_replica(self, topic: Topic, row: rows.TopicRow, step: Step) -> Replica:
         step.put(Table.TOPIC, topic, rows.encode_topic(row))
         replica = Replica(
-            topic, self._hand, self._syncing, row=row, store=self._store, saved=Saved()
+            topic, self._hand, self.syncing, row=row, store=self._store, saved=Saved()
         )
         self._replicas[topic] = replica
         return replica

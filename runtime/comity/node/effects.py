@@ -5,7 +5,7 @@ effects of one step in order; `Write`s are durable in the order they were asked 
 driver may put several into one transaction.
 
     store      Write -> Stored | WriteFailed; Read -> ReadDone
-    links      Dial -> LinkUp | LinkDown; Send; Hangup
+    links      Dial -> LinkUp | LinkDown; Send; AwaitRoom -> LinkDrained; Hangup
     cells      Fold (`comity.actor.fold`) -> Folded | BeatClosed; Release
     owner      Answer, Report
 Source: ARCHITECTURE 'Who owns what', 'The way of a message'.
@@ -22,6 +22,7 @@ from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 
 __all__ = [
     "Answer",
+    "AwaitRoom",
     "Dial",
     "Drop",
     "Effect",
@@ -108,6 +109,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitRoom:
+    """Say `LinkDrained` once what was sent over a link has mostly left."""
+
+    link: LinkId
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     """Close a link after what was sent before has left."""
 
@@ -146,5 +154,5 @@ class Report:
     detail: str = ""
 
 
-Effect = Write | Read | Dial | Send | Hangup | Fold | Release | Answer | Report
+Effect = Write | Read | Dial | Send | AwaitRoom | Hangup | Fold | Release | Answer | Report
 """Everything a core can ask for."""

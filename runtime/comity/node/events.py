@@ -5,7 +5,7 @@ that a trace of events replays a run exactly.
 
 Who sends what:
     cells      TurnEnded, BeatClosed, Folded (`comity.actor.fold`)
-    links      LinkUp, LinkDown, FrameArrived
+    links      LinkUp, LinkDown, LinkDrained, FrameArrived
     store      Stored, ReadDone
     clock      Woke
     owner      Activate, Passivate and the commands in `comity.node.commands`
@@ -21,6 +21,7 @@ from comity.base.ids import LinkId, Token
 __all__ = [
     "FrameArrived",
     "LinkDown",
+    "LinkDrained",
     "LinkUp",
     "ReadDone",
     "Stored",
@@ -48,6 +49,13 @@ class LinkDown:
 
     link: LinkId
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDrained:
+    """The answer to `AwaitRoom`: the link has room; never comes if the link goes down."""
+
+    link: LinkId
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from comity.base.clock import Instant, after
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import CommitId, DeviceId
+from comity.base.ids import ID_BYTES, CommitId, DeviceId
 from comity.base.limits import ORPHAN_AGE_MAX, ORPHANS_BYTES_MAX, ORPHANS_COUNT_MAX
 from comity.wire.records import Commit
 
@@ -89,6 +89,13 @@ class Orphans:
         for orphan in found:
             self._remove(orphan)
         return found
+
+    def missing_of(self, source: DeviceId) -> tuple[CommitId, ...]:
+        """Return the parents that a peer's commits wait for, in order, each once."""
+        account = self._accounts.get(source)
+        parked = () if account is None else account.parked.values()
+        wanted = dict.fromkeys(o.wants for o in parked if len(o.wants) == ID_BYTES)
+        return tuple(CommitId(each) for each in wanted)
 
     def expire(self, now: Instant) -> tuple[Orphan, ...]:
         """Take out all that waited too long."""

@@ -54,8 +54,15 @@ class Listener(Protocol):
         """A commit from this link was refused."""
         ...
 
-    def members_changed(self, step: Step, topic: Topic, joined: Iterable[DeviceId]) -> None:
-        """These devices have become members."""
+    def members_changed(
+        self,
+        step: Step,
+        topic: Topic,
+        commit: CommitId,
+        joined: Iterable[DeviceId],
+        left: Iterable[DeviceId],
+    ) -> None:
+        """By this commit these devices have become members, or are members no more."""
         ...
 
 
@@ -147,6 +154,14 @@ class Replica:
                 self._listener.refused(step, self.topic, identifier, checked, origin)
             else:
                 queue += self._accept(step, checked, origin)
+
+    def heads(self) -> tuple[CommitId, ...]:
+        """Return the commits that none builds on, ascending."""
+        return self.journal.graph.heads
+
+    def missing_of(self, peer: DeviceId) -> tuple[CommitId, ...]:
+        """Return the parents that commits of this peer wait for."""
+        return self._orphans.missing_of(peer)
 
     def keys_learned(self, step: Step, keys: Sequence[tuple[CommitId, bytes]]) -> None:
         """Hold keys that a member handed over, and try what waited for them."""
@@ -245,12 +260,16 @@ class Replica:
                 device=change.device,
                 detail="removed" if change.after is None else change.after.name.lower(),
             )
-        joined = [each.device for each in inserted.change.members if each.before is None]
-        if joined:
-            step.when_durable(
-                lambda later: self._listener.members_changed(later, self.topic, joined)
-            )
         step.when_durable(lambda later: self._durable(later, inserted, source))
+        members = inserted.change.members
+        joined = [each.device for each in members if each.before is None]
+        left = [each.device for each in members if each.after is None]
+        if members:
+            step.when_durable(
+                lambda later: self._listener.members_changed(
+                    later, self.topic, inserted.id, joined, left
+                )
+            )
 
     def _durable(self, step: Step, inserted: Inserted, source: Source | None) -> None:
         self.beats.commits_durable(inserted.index + 1, step)

@@ -12,7 +12,7 @@ from typing import Final
 
 from comity.base.canonical import Reader, varint
 from comity.base.clock import Wall
-from comity.base.ids import ID_BYTES, CommitId, Topic
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
 from comity.log.entries import Role
 from comity.wire.records import Commit
 
@@ -122,14 +122,15 @@ def epoch_key(topic: Topic, epoch: CommitId) -> bytes:
     return topic + epoch
 
 
-def cursor_key(topic: Topic, store: bytes) -> bytes:
-    """Key of how far this node has read in another store."""
-    return topic + store
+def cursor_key(topic: Topic, peer: DeviceId, store: bytes) -> bytes:
+    """Key of how far this node has read in the store of a peer."""
+    return topic + peer + store
 
 
-def split_cursor_key(key: bytes) -> tuple[Topic, bytes]:
+def split_cursor_key(key: bytes) -> tuple[Topic, DeviceId, bytes]:
     """Take apart what `cursor_key` made."""
-    return Topic(key[:ID_BYTES]), key[ID_BYTES:]
+    topic, peer = Topic(key[:ID_BYTES]), DeviceId(key[ID_BYTES : 2 * ID_BYTES])
+    return topic, peer, key[2 * ID_BYTES :]
 
 
 def topic_of_key(key: bytes) -> Topic:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import Topic
+from comity.base.ids import CommitId, DeviceId, Topic
 from comity.crypto.port import SIGNATURE_BYTES
 from comity.log.sealed import commit_id, parse
 from comity.node import rows
@@ -53,6 +53,14 @@ class Shelf:
     def size(self) -> int:
         """Bytes on disk."""
         return self._size
+
+    def heads(self) -> tuple[CommitId, ...]:
+        """Return nothing: a relay cannot tell who builds on whom."""
+        return ()
+
+    def missing_of(self, _peer: DeviceId) -> tuple[CommitId, ...]:
+        """Return nothing: a relay waits for no parents."""
+        return ()
 
     def take(self, step: Step, commit: Commit, source: Source) -> None:
         """Keep a commit, or refuse it with a reason."""

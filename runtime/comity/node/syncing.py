@@ -4,9 +4,9 @@ Owns: the sync machines of all links, by topic, and the way from their words to 
 and replicas. May not know: how one topic is brought into step (`protocol.sync`), who counts
 (`Desk.trusts`).
 
-    a link opens   -> each side announces its topics (tags); a relay is told their names
-    a tag matches, and the peer is trusted with the topic -> both sides start a machine
-    an announcement of a tag that runs already -> the machine starts over
+    a side that holds a topic and trusts the peer with it announces its tag, once a link
+    a relay is told the topic instead, and announces its tag in answer
+    said and heard -> both sides start a machine; no record of a topic comes before that
 
 A topic that becomes known, or a peer that becomes a member, later is announced then.
 Source: PROTOCOL sections 5, 6, 8.
@@ -15,25 +15,33 @@ Source: PROTOCOL sections 5, 6, 8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
+from comity.base.clock import Instant
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic
-from comity.base.limits import ANNOUNCE_TAGS_MAX, COMMITS_RECORD_BYTES_MAX, TOPICS_SAID_MAX
+from comity.base.limits import ANNOUNCE_TAGS_MAX, REPORTS_KEPT_MAX, TOPICS_SAID_MAX
 from comity.node import rows
 from comity.node.dialer import Purpose
-from comity.node.effects import Table
+from comity.node.effects import AwaitRoom, Table
 from comity.node.links import Link, Links
+from comity.node.peer_view import PeerView
 from comity.node.replica import Source
 from comity.node.step import Rows, Step
-from comity.protocol.pull_sync import (
+from comity.protocol.sync import TopicSync
+from comity.protocol.sync_port import (
+    Compared,
+    Delivered,
+    Fail,
+    Output,
+    Progress,
     SaveCursor,
     Say,
     Serve,
     Synced,
-    SyncOutput,
+    SyncRecord,
     Take,
-    TopicSync,
+    records_of,
 )
 from comity.wire.records import (
     Announce,
@@ -57,93 +65,150 @@ if TYPE_CHECKING:
 
 __all__ = ["Syncing"]
 
+_ROOM_BYTES: Final = 16 * 1024
+"""A page of commits beyond this waits for room on its link before the next one is read."""
+
+_PASSING: Final = frozenset(
+    {
+        Reason.BAD_SIGNATURE,
+        Reason.BUFFER_FULL,
+        Reason.NO_KEY,
+        Reason.PARENT_UNKNOWN,
+        Reason.QUOTA,
+        Reason.RATE,
+        Reason.WRONG_KEY,
+    }
+)
+"""Refusals that another copy, another moment or another key may undo: not remembered by id."""
+
 
 class _Table:
     """What one open link has to do with topics."""
 
-    __slots__ = ("announced", "machines", "tags")
+    __slots__ = ("farewells", "heard", "machines", "said", "served", "tags")
 
     def __init__(self) -> None:
-        self.announced: dict[bytes, None] = {}
-        self.machines: dict[Topic, TopicSync] = {}
+        self.said: dict[Topic, bytes] = {}
+        self.heard: dict[bytes, None] = {}
         self.tags: dict[bytes, Topic] = {}
+        self.machines: dict[Topic, TopicSync] = {}
+        self.served: list[Topic] = []
+        self.farewells: dict[CommitId, None] = {}
 
 
 class Syncing:
     """The sync of everything a node holds. Implements `replica.Listener`."""
 
-    __slots__ = ("_cursors", "_desk", "_links", "_tables")
+    __slots__ = ("_cursors", "_desk", "_due", "_links", "_refused", "_tables")
 
     def __init__(self, links: Links, desk: Desk, cursors: Rows) -> None:
         """Start with the cursors of the store."""
         self._links = links
         self._desk = desk
         self._tables: dict[LinkId, _Table] = {}
-        self._cursors: dict[Topic, dict[bytes, int]] = {}
+        self._due: dict[tuple[LinkId, Topic], Instant] = {}
+        self._refused: dict[Topic, dict[CommitId, None]] = {}
+        self._cursors: dict[tuple[Topic, DeviceId], dict[bytes, int]] = {}
         for key, value in cursors:
-            topic, store = rows.split_cursor_key(key)
-            self._cursors.setdefault(topic, {})[store] = rows.decode_number(value)
+            topic, peer, store = rows.split_cursor_key(key)
+            self._cursors.setdefault((topic, peer), {})[store] = rows.decode_number(value)
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `tick` is due."""
+        return min(self._due.values(), default=None)
+
+    def tick(self, step: Step) -> None:
+        """Do what is due: another pass after one that was not complete."""
+        for (link_id, topic), due in list(self._due.items()):
+            link, table = self._links.get(link_id), self._tables.get(link_id)
+            if due <= step.instant and link is not None and table is not None:
+                self._do(link, topic, table.machines[topic].wake(step.instant), step)
 
     # Links
 
     def opened(self, link: Link, step: Step) -> None:
-        """Say what this node holds; tell a relay what to keep."""
+        """Say which actors this node holds, or tell a relay what to keep."""
         self._tables[link.id] = _Table()
-        topics = [holding.topic for holding in self._desk.holdings]
-        if link.purpose is Purpose.RELAY:
-            for start in range(0, len(topics), TOPICS_SAID_MAX):
-                chosen = tuple(topics[start : start + TOPICS_SAID_MAX])
-                self._links.say(link, Subscribe(chosen), step)
-            for topic in topics:
-                self._start(link, topic, step)
-        self._announce(link, topics, step)
+        self._announce(link, self._desk.actors, step)
 
     def closed(self, link: Link) -> None:
         """Forget a link."""
         self._tables.pop(link.id, None)
+        for name in [name for name in self._due if name[0] == link.id]:
+            del self._due[name]
 
     def announce(self, topic: Topic, step: Step) -> None:
-        """A topic is held, or has other members, from now on: say so on every link."""
+        """A topic is held from now on: say so on every link."""
         for link in self._links.open:
-            table = self._tables[link.id]
-            if link.purpose is Purpose.RELAY and topic not in table.machines:
-                self._links.say(link, Subscribe((topic,)), step)
-                self._start(link, topic, step)
             self._announce(link, [topic], step)
 
+    def members_changed(
+        self,
+        step: Step,
+        topic: Topic,
+        commit: CommitId,
+        joined: Iterable[DeviceId],
+        left: Iterable[DeviceId],
+    ) -> None:
+        """Sync with members that are connected already; part from removed ones.
+
+        A removed device is told so first: its link ends when it has stored the removal.
+        """
+        for device in joined:
+            link = self._links.to(device)
+            if link is not None:
+                self._announce(link, [topic], step)
+        for device in left:
+            link = self._links.to(device)
+            if link is not None and topic in self._tables[link.id].machines:
+                self._tables[link.id].farewells[commit] = None
+
     def _announce(self, link: Link, topics: Sequence[Topic], step: Step) -> None:
-        """Announce topics; start those that the peer has announced."""
+        """Announce topics to who is trusted with them; start those that the peer announced."""
+        assert link.peer is not None
+        table, session = self._tables[link.id], link.open_session()
+        fresh: list[tuple[bytes, Topic]] = []
+        for topic in topics:
+            if topic not in table.said and self._allowed(link, topic):
+                tag = session.tag(topic)
+                table.said[topic] = tag
+                table.tags[tag] = topic
+                fresh.append((tag, topic))
+        if link.purpose is Purpose.RELAY:
+            for start in range(0, len(fresh), TOPICS_SAID_MAX):
+                chosen = tuple(topic for _, topic in fresh[start : start + TOPICS_SAID_MAX])
+                self._links.say(link, Subscribe(chosen), step)
+        else:
+            tags = sorted(tag for tag, _ in fresh)
+            for start in range(0, len(tags), ANNOUNCE_TAGS_MAX):
+                chunk = tuple(tags[start : start + ANNOUNCE_TAGS_MAX])
+                self._links.say(link, Announce(chunk), step)
+        for tag, _ in fresh:
+            self._start(link, tag, step)
+
+    def _start(self, link: Link, tag: bytes, step: Step) -> None:
+        """Start the sync of a topic over a link, if both sides have announced it."""
         assert link.peer is not None
         table = self._tables[link.id]
-        session = link.open_session()
-        tags: list[bytes] = []
-        for topic in topics:
-            tag = session.tag(topic)
-            table.tags[tag] = topic
-            if self._desk.trusts(topic, link.peer):
-                tags.append(tag)
-                if tag in table.announced and topic not in table.machines:
-                    self._start(link, topic, step)
-        tags.sort()
-        for start in range(0, len(tags), ANNOUNCE_TAGS_MAX):
-            chosen = tuple(tags[start : start + ANNOUNCE_TAGS_MAX])
-            self._links.say(link, Announce(chosen), step)
-
-    def _start(self, link: Link, topic: Topic, step: Step) -> None:
-        """Start, or start over, the sync of a topic over a link."""
+        topic = table.tags.get(tag)
+        if topic is None or tag not in table.heard or topic in table.machines:
+            return
         holding = self._desk.holding(topic)
         assert holding is not None
-        table = self._tables[link.id]
-        tag = link.open_session().tag(topic)
-        table.tags[tag] = topic
-        machine = table.machines[topic] = TopicSync(
+        view = PeerView(
             holding.holdings,
-            tag=tag,
-            key=link.key,
-            initiator=not link.inbound,
-            cursors=self._cursors.setdefault(topic, {}),
+            holding.heads,
+            self._cursors.setdefault((topic, link.peer), {}),
+            self._refused.setdefault(topic, {}),
         )
-        self._do(link, topic, machine.start(), step)
+        machine = TopicSync(view, tag=tag, key=link.key, initiator=not link.inbound)
+        table.machines[topic] = machine
+        self._do(link, topic, machine.start(step.instant), step)
+
+    def _allowed(self, link: Link, topic: Topic) -> bool:
+        assert link.peer is not None
+        return link.purpose is Purpose.RELAY or self._desk.trusts(topic, link.peer)
 
     # Records
 
@@ -154,121 +219,139 @@ class Syncing:
                 return self._hear_announce(link, tags, step)
             case Subscribe(topics):
                 return self._hear_subscribe(link, topics, step)
-            case Refusal(reason, detail, tag, ids):
-                topic = self._tables[link.id].tags.get(tag)
-                for commit in ids:
-                    step.report(
-                        "told",
-                        topic=topic,
-                        commit=commit,
-                        device=link.peer,
-                        refusal=Rejected(reason, detail),
-                    )
-            case Summary() | Since() | Reconcile() | Want() | Commits() | Receipt():
-                return self._hear_topic(link, record, step)
             case JoinRequest() | Welcome() | Peers():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
+            case Summary() | Since() | Reconcile() | Want() | Commits() | Receipt() | Refusal():
+                return self._hear_topic(link, record, step)
             case _:
                 assert_never(record)
-        return None
 
     def _hear_announce(self, link: Link, tags: Iterable[bytes], step: Step) -> Rejected | None:
-        assert link.peer is not None
         table = self._tables[link.id]
         for tag in tags:
-            if len(table.announced) >= ANNOUNCE_TAGS_MAX:
+            if len(table.heard) >= ANNOUNCE_TAGS_MAX:
                 return Rejected(Reason.QUOTA, "more topics announced than are kept")
-            table.announced[tag] = None
-            topic = table.tags.get(tag)
-            if topic is not None and self._desk.trusts(topic, link.peer):
-                self._start(link, topic, step)
+            table.heard[tag] = None
+            self._start(link, tag, step)
         return None
 
     def _hear_subscribe(
         self, link: Link, topics: Iterable[Topic], step: Step
     ) -> Rejected | None:
+        table, session = self._tables[link.id], link.open_session()
         for topic in topics:
             if self._desk.shelve(topic, step) is None:
                 return Rejected(Reason.UNSUPPORTED, "this node is no relay")
-            self._start(link, topic, step)
+            tag = session.tag(topic)
+            table.heard[tag] = None
+            self._announce(link, [topic], step)
+            self._start(link, tag, step)
         return None
 
-    def _hear_topic(
-        self,
-        link: Link,
-        record: Summary | Since | Reconcile | Want | Commits | Receipt,
-        step: Step,
-    ) -> Rejected | None:
-        assert link.peer is not None
+    def _hear_topic(self, link: Link, record: SyncRecord, step: Step) -> Rejected | None:
         table = self._tables[link.id]
         topic = table.tags.get(record.tag)
-        if topic is None or not self._allowed(link, topic):
-            # Not an offence: a member may know of this topic what we do not know yet.
-            step.report("unmatched", device=link.peer, detail=type(record).__name__)
-            return None
-        if topic not in table.machines:
-            self._start(link, topic, step)
-        machine = table.machines[topic]
+        machine = None if topic is None else table.machines.get(topic)
+        if topic is None or machine is None:
+            return Rejected(Reason.OUT_OF_TURN, f"{type(record).__name__} of another topic")
+        if isinstance(record, Refusal):
+            refusal = Rejected(record.reason, record.detail)
+            for commit in record.ids:
+                step.report("told", topic=topic, commit=commit, device=link.peer,
+                            refusal=refusal)  # fmt: skip
         return self._do(link, topic, machine.receive(record, step.instant), step)
-
-    def _allowed(self, link: Link, topic: Topic) -> bool:
-        assert link.peer is not None
-        return link.purpose is Purpose.RELAY or self._desk.trusts(topic, link.peer)
 
     # What machines want
 
     def _do(
-        self, link: Link, topic: Topic, outputs: Sequence[SyncOutput], step: Step
+        self, link: Link, topic: Topic, outputs: Sequence[Output], step: Step
     ) -> Rejected | None:
-        assert link.peer is not None
-        holding = self._desk.holding(topic)
-        assert holding is not None
+        """Do what a machine says, in order; a refusal is the peer's fault."""
         for output in outputs:
             match output:
                 case Say(record):
-                    self._say(link, record, step)
+                    self._links.say(link, record, step)
                 case Serve():
                     self._serve(link, topic, output, step)
-                case Take(commits):
-                    for commit in commits:
-                        holding.take(step, commit, (link.id, link.peer))
+                case Take():
+                    self._take(link, topic, output, step)
                 case SaveCursor(store, arrival):
-                    key = rows.cursor_key(topic, store)
-                    step.put(Table.CURSOR, key, rows.encode_number(arrival))
-                case Synced(count):
-                    step.report("synced", topic=topic, device=link.peer, detail=str(count))
-                case Rejected():
-                    return output
+                    self._save_cursor(link, topic, store, arrival, step)
+                case Synced(_, fresh, complete):
+                    if complete:
+                        step.report("synced", topic=topic, device=link.peer,
+                                    detail=str(fresh))  # fmt: skip
+                case Delivered(ids):
+                    self._delivered(link, topic, ids, step)
+                case Fail(refusal):
+                    return refusal
+                case Compared() | Progress():
+                    pass
                 case _:
                     assert_never(output)
+        self._note_due(link, topic)
         return None
 
-    def _say(self, link: Link, record: Record, step: Step) -> None:
-        """Say a record; a summary says what is durable, so it waits for what was just taken."""
-        if not isinstance(record, Summary):
-            self._links.say(link, record, step)
-            return
+    def _delivered(self, link: Link, topic: Topic, ids: Sequence[CommitId], step: Step) -> None:
+        table = self._tables[link.id]
+        for commit in ids:
+            step.report("delivered", topic=topic, commit=commit, device=link.peer)
+        if any(commit in table.farewells for commit in ids):
+            self._links.hang_up(link, "removed from an actor that was synced", step)
 
-        def later(durable: Step) -> None:
-            table = self._tables.get(link.id)
-            topic = None if table is None else table.tags.get(record.tag)
-            machine = None if table is None or topic is None else table.machines.get(topic)
-            if machine is not None:
-                self._links.say(link, machine.summary(), durable)
+    def _note_due(self, link: Link, topic: Topic) -> None:
+        table = self._tables.get(link.id)
+        due = None if table is None else table.machines[topic].deadline
+        if due is None:
+            self._due.pop((link.id, topic), None)
+        else:
+            self._due[link.id, topic] = due
 
-        step.when_durable(later)
+    def _follow(self, link: Link, topic: Topic, outputs: Sequence[Output], step: Step) -> None:
+        """Do what a machine says outside of any record; its failure ends the link."""
+        refusal = self._do(link, topic, outputs, step)
+        if refusal is not None:
+            self._links.refuse(link, refusal, step)
+
+    def _machine(self, link: LinkId, topic: Topic) -> tuple[Link, TopicSync] | None:
+        """Return a machine and its link, if both are still there."""
+        found, table = self._links.get(link), self._tables.get(link)
+        machine = None if table is None else table.machines.get(topic)
+        return None if found is None or machine is None else (found, machine)
+
+    def _take(self, link: Link, topic: Topic, take: Take, step: Step) -> None:
+        """Hand commits to the replica; settle once they are durable, refused or parked."""
+        assert link.peer is not None
+        peer, holding = link.peer, self._desk.holding(topic)
+        assert holding is not None
+        for commit in take.commits:
+            holding.take(step, commit, (link.id, peer))
+
+        def settle(later: Step) -> None:
+            found = self._machine(link.id, topic)
+            if found is not None:
+                missing = holding.missing_of(peer)
+                settled = found[1].settle(take.number, missing, later.instant)
+                self._follow(link, topic, settled, later)
+
+        step.when_durable(settle)
+
+    def _save_cursor(
+        self, link: Link, topic: Topic, store: bytes, arrival: int, step: Step
+    ) -> None:
+        assert link.peer is not None
+        self._cursors.setdefault((topic, link.peer), {})[store] = arrival
+        key = rows.cursor_key(topic, link.peer, store)
+        step.put(Table.CURSOR, key, rows.encode_number(arrival))
 
     def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> None:
-        """Read commits from the store and send them in records of bounded size."""
+        """Read commits from the store and send them."""
         holding = self._desk.holding(topic)
         assert holding is not None
-        if not serve.ids:
-            self._links.say(link, self._commits(link, topic, (), serve), step)
-            return
         numbers = [holding.holdings.arrival_of(commit) for commit in serve.ids]
         wanted = [number for number in numbers if number is not None]
-        found: dict[int, Commit] = {}
         spans = _spans(sorted(wanted))
+        found: dict[int, Commit] = {}
         left = len(spans)
 
         def arrived(later: Step, read: Rows) -> None:
@@ -277,34 +360,39 @@ class Syncing:
             for key, value in read:
                 found[rows.number_of(key)] = rows.decode_commit(value)
             if left == 0:
-                self._send(link, topic, [found[number] for number in wanted], serve, later)
+                self._send(link, topic, serve, [found[number] for number in wanted], later)
 
         for first, last in spans:
             keys = rows.commit_key(topic, first), rows.commit_key(topic, last + 1)
             step.read(Table.COMMIT, keys, last - first + 1, arrived)
 
     def _send(
-        self, link: Link, topic: Topic, commits: list[Commit], serve: Serve, step: Step
+        self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step
     ) -> None:
-        page: list[Commit] = []
-        size = 0
-        for commit in commits:
-            bulk = len(commit.sealed) + len(commit.beside)
-            if page and size + bulk > COMMITS_RECORD_BYTES_MAX:
-                record = Commits(
-                    link.open_session().tag(topic), tuple(page), arrival=0, last=False
-                )
-                self._links.say(link, record, step)
-                page, size = [], 0
-            page.append(commit)
-            size += bulk
-        self._links.say(link, self._commits(link, topic, tuple(page), serve), step)
+        """Send a page; the next one is read when the link has room again."""
+        found = self._machine(link.id, topic)
+        if found is None:
+            return
+        table = self._tables[link.id]
+        for record in records_of(table.said[topic], serve, commits):
+            self._links.say(link, record, step)
+        if sum(len(commit.sealed) for commit in commits) < _ROOM_BYTES:
+            self._follow(link, topic, found[1].served(step.instant), step)
+        else:
+            table.served.append(topic)
+            self._links.flush(step)
+            step.act(AwaitRoom(link.id))
 
-    def _commits(
-        self, link: Link, topic: Topic, commits: tuple[Commit, ...], serve: Serve
-    ) -> Commits:
-        tag = link.open_session().tag(topic)
-        return Commits(tag, commits, serve.arrival, serve.last)
+    def has_room(self, link: LinkId, step: Step) -> None:
+        """What was sent over a link has left: go on with what waited for that."""
+        table = self._tables.get(link)
+        if table is None:
+            return
+        waiting, table.served = table.served, []
+        for topic in waiting:
+            found = self._machine(link, topic)
+            if found is not None:
+                self._follow(found[0], topic, found[1].served(step.instant), step)
 
     # What replicas and shelves tell (`replica.Listener`)
 
@@ -316,35 +404,33 @@ class Syncing:
             machine = self._tables[link.id].machines.get(topic)
             if machine is not None:
                 mine = source is not None and source[0] == link.id
-                self._do(link, topic, machine.stored(ids, from_peer=mine), step)
+                said = machine.stored(ids, step.instant, from_peer=mine)
+                self._follow(link, topic, said, step)
 
     def lacking(
         self, step: Step, topic: Topic, parents: tuple[CommitId, ...], source: Source
     ) -> None:
-        """Parents are missing: ask who brought the child."""
-        link = self._links.get(source[0])
-        if link is not None:
+        """Parents are missing: ask everybody else too, who brought the child may not say."""
+        for link in self._links.open:
             machine = self._tables[link.id].machines.get(topic)
-            if machine is not None:
-                self._do(link, topic, machine.missing(parents), step)
+            if machine is not None and link.id != source[0]:
+                self._follow(link, topic, machine.want(parents, step.instant), step)
 
     def refused(
         self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: Source
     ) -> None:
         """A commit was refused: remember why, and tell who brought it."""
         self._desk.refused(step, topic, commit, refusal, source[1])
-        link = self._links.get(source[0])
-        if link is not None:
-            tag = link.open_session().tag(topic)
+        if refusal.reason not in _PASSING:
+            known = self._refused.setdefault(topic, {})
+            known[commit] = None
+            if len(known) > REPORTS_KEPT_MAX:
+                del known[next(iter(known))]
+        found = self._machine(source[0], topic)
+        if found is not None:
+            tag = self._tables[source[0]].said[topic]
             said = Refusal(refusal.reason, refusal.detail, tag, (commit,))
-            self._links.say(link, said, step)
-
-    def members_changed(self, step: Step, topic: Topic, joined: Iterable[DeviceId]) -> None:
-        """Devices became members: sync with those that are connected already."""
-        for device in joined:
-            link = self._links.to(device)
-            if link is not None and topic not in self._tables[link.id].machines:
-                self._announce(link, [topic], step)
+            self._links.say(found[0], said, step)
 
 
 def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
