@@ -198,8 +198,7 @@ class Links:
     def up(self, event: LinkUp, step: Step) -> None:
         """A connection stands: begin the handshake."""
         if event.inbound:
-            shaking = sum(1 for link in self._links.values() if link.peer is None)
-            if shaking >= HALF_OPEN_MAX:
+            if self._shaking(event.address) >= HALF_OPEN_MAX:
                 step.act(Hangup(event.link, "too many handshakes at once"))
                 step.report("refused", refusal=Rejected(Reason.RATE, event.address))
                 return
@@ -220,6 +219,15 @@ class Links:
         )
         for frame in link.session.start():
             step.act(Send(link.id, frame))
+
+    def _shaking(self, address: str) -> int:
+        """Return how many handshakes the host of this address has begun and not finished."""
+        host = _host(address)
+        return sum(
+            1
+            for link in self._links.values()
+            if link.inbound and link.peer is None and _host(link.address) == host
+        )
 
     def down(self, event: LinkDown, step: Step) -> None:
         """A connection is gone, or never stood."""
@@ -336,6 +344,11 @@ class Links:
             del self._peers[link.peer]
             step.report("unlinked", device=link.peer, detail=why)
         self._conversation.closed(link, why, step)
+
+
+def _host(address: str) -> str:
+    """Return an address without its port."""
+    return address.rpartition(":")[0] or address
 
 
 def _bulk(records: Sequence[Record]) -> int:
