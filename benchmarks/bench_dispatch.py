@@ -2,7 +2,7 @@
 
 Owns: the figures. One process, the machine as it is: quote ratios, not numbers. The core is
 played by a function that releases each turn at once: no disk, no signature.
-Run as `python benchmarks/dispatch.py`; takes about ten seconds.
+Run as `python benchmarks/bench_dispatch.py`; takes about ten seconds.
 """
 
 from __future__ import annotations
