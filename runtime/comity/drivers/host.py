@@ -207,10 +207,14 @@ class Host:
             raise
 
     def _wait(self) -> list[Event]:
-        """Return the events that are there, waiting for the first as long as nothing is due."""
-        batch: list[Event] = []
+        """Return the events that are there, waiting for the first as long as nothing is due.
+
+        What is due is told even while events never stop coming.
+        """
+        patience = self._patience()
+        batch: list[Event] = [Woke()] if patience == 0.0 else []
         try:
-            event = self._events.get(timeout=self._patience())
+            event = self._events.get(timeout=patience)
         except queue.Empty:
             return [Woke()]
         while True:

@@ -6,7 +6,8 @@ Owns: the targets and their backoff. May not know: sessions or topics.
                   calling --link down--> idle, due twice as late
 
 The wait doubles from 1 s to 60 s, with half of it at random, so that a crowd cut off together
-does not come back together; a connection that lasted starts again at 1 s.
+does not come back together. A connection that lasted 60 s starts again at 1 s; one that breaks
+sooner does not, or two nodes that refuse each other would dial for ever.
 Source: PROTOCOL sections 5 and 10.
 """
 
@@ -50,6 +51,7 @@ class Target:
     purpose: Purpose
     due: Instant | None
     link: LinkId | None = None
+    open_since: Instant | None = None
     fails: int = 0
 
 
@@ -101,17 +103,19 @@ class Dialer:
         """Look again after the longest wait: the device is connected some other way."""
         target.due = after(now, _WAIT_MAX)
 
-    def worked(self, link: LinkId) -> None:
+    def worked(self, link: LinkId, now: Instant) -> None:
         """Note that the peer on this link proved who it is."""
         for target in self._targets.values():
             if target.link == link:
-                target.fails = 0
+                target.open_since = now
 
     def ended(self, link: LinkId, now: Instant) -> None:
         """Note that a link is gone; its target is due again after a wait."""
         for target in self._targets.values():
             if target.link == link:
-                target.link = None
+                lasted = 0 if target.open_since is None else now - target.open_since
+                target.fails = 0 if lasted >= _WAIT_MAX else target.fails
+                target.link = target.open_since = None
                 wait = min(_WAIT_MIN << min(target.fails, 6), _WAIT_MAX)
                 share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
                 target.due = after(now, Duration(wait // 2 + int(wait // 2 * share)))

@@ -262,7 +262,7 @@ class Links:
         link.peer = event.peer
         link.key = event.handshake_hash
         link.joined_by = event.joined_by if link.inbound else None
-        self._dialer.worked(link.id)
+        self._dialer.worked(link.id, step.instant)
         rival = self._peers.get(event.peer)
         if rival is not None:
             loser = self._loser(rival, link)
