@@ -138,6 +138,18 @@ class Beats:
         return self._durable
 
     @property
+    def idle(self) -> bool:
+        """Whether the cell shows the whole log: nothing is unsealed, unfed or under way."""
+        return (
+            self._phase is Phase.AWAKE
+            and self._draft is None
+            and self._offer is None
+            and not self._reading
+            and not self._flips
+            and self._fed == len(self._journal.graph)
+        )
+
+    @property
     def deadline(self) -> Instant | None:
         """When the open draft is to be sealed; None while there is none that is durable."""
         if self._draft is None or not self._draft.durable:

@@ -39,6 +39,7 @@ from comity.node.events import (
     WriteFailed,
 )
 from comity.node.journal import Hand
+from comity.node.replica import Replica
 from comity.node.step import Rows, Step, Waiting
 from comity.protocol.session import Endpoint
 from comity.wire.records import Codec
@@ -117,6 +118,11 @@ class Core:
         assert self._desk is not None
         replica = self._desk.replica(topic)
         return () if replica is None else replica.journal.graph.heads
+
+    def replica(self, topic: Topic) -> Replica | None:
+        """Return what is held of an actor: for the lab's oracles to read, never to change."""
+        assert self._desk is not None
+        return self._desk.replica(topic)
 
     def check(self) -> None:
         """Assert the invariants of everything that is held. Slow: for tests and the lab."""
