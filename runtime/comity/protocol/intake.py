@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from comity.base.limits import (
@@ -41,11 +42,15 @@ parents would else keep both sides busy for ever."""
 
 @dataclass(slots=True)
 class _Batch:
-    """One record's commits on their way to disk. claim: of that record, 0 is none."""
+    """One record's commits on their way to disk.
+
+    claim: of that record, 0 is none. answered: the wants whose answer ended with it.
+    """
 
     number: int
     claim: int
     settled: bool
+    answered: list[CommitId] = field(default_factory=list)
 
 
 class Intake:
@@ -53,6 +58,7 @@ class Intake:
 
     __slots__ = (
         "_asked",
+        "_awaited",
         "_batches",
         "_claim",
         "_durable",
@@ -80,8 +86,9 @@ class Intake:
         self._saved = 0
         self._claim = 0
         self._missing = False
-        self._wanting: deque[CommitId] = deque()
-        self._open = 0
+        self._wanting: dict[CommitId, None] = {}
+        self._open: deque[tuple[CommitId, ...]] = deque()
+        self._awaited: dict[CommitId, None] = {}
         self._asked: dict[CommitId, None] = {}
         self._durable: dict[CommitId, None] = {}
         self._to_go = 0
@@ -97,7 +104,7 @@ class Intake:
     @property
     def wanting(self) -> bool:
         """Tell whether something wanted is not answered yet."""
-        return bool(self._wanting) or self._open > 0
+        return bool(self._wanting) or bool(self._open)
 
     def reads(self, store: bytes, cursor: int | None) -> None:
         """Learn which store the peer has, and how far it was read before."""
@@ -149,41 +156,55 @@ class Intake:
         batch.settled = True
         self._missing = bool(missing)
         while self._batches and self._batches[0].settled:
-            self.claim(self._batches.popleft().claim)
+            done = self._batches.popleft()
+            self.claim(done.claim)
+            self._forget(done.answered)
         self.want_missing(missing)
 
     def want(self, ids: Iterable[CommitId]) -> None:
         """Ask for commits that reconciliation found, in this order."""
-        self._wanting.extend(ids)
+        self._wanting.update(dict.fromkeys(ids))
 
     def want_missing(self, ids: Iterable[CommitId]) -> None:
         """Ask for parents; each is asked for once in a session."""
         for each in ids:
             if each in self._asked or len(self._asked) >= _ASKED_MAX:
                 continue
-            if self._view.arrival_of(each) is None:
+            if each not in self._awaited and self._view.arrival_of(each) is None:
                 self._asked[each] = None
-                self._wanting.append(each)
+                self._wanting[each] = None
 
     def answered(self) -> bool:
         """Count an answer to a want; False if none was open."""
         if not self._open:
             return False
-        self._open -= 1
+        ids = self._open.popleft()
+        if self._batches:  # they may be in it, and are not missing until it is settled
+            self._batches[-1].answered += ids
+        else:
+            self._forget(ids)
         return True
+
+    def _forget(self, ids: Iterable[CommitId]) -> None:
+        for each in ids:
+            self._awaited.pop(each, None)
 
     def next(self) -> tuple[Say | SaveCursor, ...]:
         """Return the wants, receipts and cursor that are due."""
         said: list[Say | SaveCursor] = []
-        while self._wanting and self._open < WANTS_OPEN_MAX:
-            ids: dict[CommitId, None] = {}
-            while self._wanting and len(ids) < WANT_IDS_MAX:
-                each = self._wanting.popleft()
-                if self._view.arrival_of(each) is None:
-                    ids[each] = None
+        while self._wanting and len(self._open) < WANTS_OPEN_MAX:
+            queue = tuple(islice(self._wanting, WANT_IDS_MAX))
+            for each in queue:
+                del self._wanting[each]
+            ids = tuple(
+                each
+                for each in queue
+                if each not in self._awaited and self._view.arrival_of(each) is None
+            )
             if ids:
-                self._open += 1
-                said.append(Say(Want(self._tag, tuple(ids))))
+                self._open.append(ids)
+                self._awaited.update(dict.fromkeys(ids))
+                said.append(Say(Want(self._tag, ids)))
         if not self._batches or len(self._durable) >= RECEIPT_IDS_MAX:
             said += self._receipts()
         quiet = not self._missing and not self.wanting
@@ -202,7 +223,9 @@ class Intake:
 
     def check(self) -> None:
         """Assert the invariants of the queues."""
-        assert 0 <= self._open <= WANTS_OPEN_MAX
+        assert len(self._open) <= WANTS_OPEN_MAX
+        answered = (each.answered for each in self._batches)
+        assert set(self._awaited) == set(chain(*self._open, *answered))
         assert len(self._asked) <= _ASKED_MAX
         numbers = [each.number for each in self._batches]
         assert numbers == sorted(numbers)

@@ -3,8 +3,9 @@
 Owns: the requests, the offers and the pump of one topic on one session. May not know: phases,
 what this side lacks (`protocol.intake`).
 
-    requests   ids that the peer wants, first come first served; it waits for them
     offers     ids that reconciliation found missing at the peer
+    requests   ids that the peer wants, first come first served. They may build on offers, so
+               these go first
     pump       every commit after a position, in the order of arrival, and from then on live;
                closed until the position is known
 
@@ -172,10 +173,10 @@ class Supply:
     def next(self) -> tuple[Serve | Say, ...]:
         """Return what to send next, at most one piece; nothing while one is on its way."""
         said: list[Serve | Say] = []
-        while not self._out and self._requests:
-            said.append(self._next_request())
         if not self._out and self._offers:
             said.append(self._serve(self._cut(self._offers), 0, last=False))
+        while not self._out and self._requests:
+            said.append(self._next_request())
         if not self._out and self._position is not None:
             said += self._pump(self._position)
         return tuple(said)
