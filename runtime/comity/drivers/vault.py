@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from comity.base.ports import Entropy
     from comity.crypto.port import Crypto
 
-__all__ = ["KEYRING_SERVICE", "Vault"]
+__all__ = ["KEYRING_SERVICE", "Vault", "keyring_usable"]
 
 KEYRING_SERVICE: Final = "comity"
 """Name under which the OS keyring shows our entries."""
@@ -116,6 +116,14 @@ class Vault:
                 self.path,
             )
         return key
+
+    @property
+    def protection(self) -> Protection | None:
+        """What the vault needs to be opened; None if it is not there yet.
+
+        Raises: `StoreError` for a file that is corrupt or unreadable.
+        """
+        return self._read()[0].protection if self.path.exists() else None
 
     def rewrap(
         self, key: StoreKey, protection: Protection, passphrase: str | None, cost: Cost
@@ -251,6 +259,14 @@ class Vault:
         )
 
 
+def keyring_usable() -> bool:
+    """Tell whether the operating system keeps keys here. Costs 0.3 s the first time."""
+    import keyring  # noqa: PLC0415 - spent only by those who ask
+
+    # The 'fail' and 'null' backends, and those that keep keys in plain files, are below 1.
+    return keyring.get_keyring().priority >= 1
+
+
 def _wanted(passphrase: str | None, *, keyring: bool, insecure: bool) -> Protection:
     """Choose how a new vault is protected."""
     if insecure:
@@ -317,8 +333,7 @@ def _keyring_put(instance: bytes, wrapping: bytes) -> None:
     import keyring  # noqa: PLC0415 - 0.3 s, spent only by those who use it
     from keyring.errors import KeyringError  # noqa: PLC0415
 
-    if keyring.get_keyring().priority < 1:
-        # The 'fail' and 'null' backends, and those that keep keys in plain files.
+    if not keyring_usable():
         raise UsageError(
             "there is no safe keyring of the operating system here "
             f"(found {keyring.get_keyring().name}): give a passphrase, or ask for an "
