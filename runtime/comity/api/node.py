@@ -23,17 +23,20 @@ from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.message import Message
+from comity.api.control import Control
 from comity.api.ref import Ref
 from comity.base.clock import Wall
 from comity.base.errors import UsageError
 from comity.base.ids import DeviceId, Topic, short
 from comity.crypto.sodium import Sodium
+from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
+from comity.drivers.dispatch.errors import ActorStopped
 from comity.drivers.grpc_link import GrpcLinks
 from comity.drivers.host import Host
 from comity.drivers.lock import StoreLock
 from comity.drivers.sqlite_store import SqliteStore
-from comity.drivers.store import STORE_FILE, VAULT_FILE, open_directory
+from comity.drivers.store import CONTROL_FILE, STORE_FILE, VAULT_FILE, open_directory
 from comity.drivers.system import SystemClock, SystemEntropy
 from comity.drivers.vault import Vault
 from comity.log.entries import Role
@@ -45,6 +48,7 @@ from comity.wire.codec import ProtobufCodec
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from comity.base.errors import ComityError
     from comity.drivers.dispatch.future import Future
     from comity.node.commands import Member, NodeStatus
     from comity.node.effects import Report
@@ -74,7 +78,8 @@ class Node:
     path: the directory of the store; made, with mode 0700, if it is not there.
     passphrase: protects the keys in it; without one the OS keyring does.
     insecure_store: leave the keys readable to whoever reads the disk: for experiments.
-    listen: 'host:port' to take connections at, port 0 for a free one; None for none.
+    listen: 'host:port' to take connections at, port 0 for a free one; None for none. A pair
+        adds the address that others reach it at, where that differs: behind a forwarder.
     relays: addresses of relays that keep this node's actors available while it is offline.
     relay: be a relay: keep sealed commits for others, host no actors.
 
@@ -87,7 +92,7 @@ class Node:
         *,
         passphrase: str | None = None,
         insecure_store: bool = False,
-        listen: str | None = "127.0.0.1:0",
+        listen: str | tuple[str, str] | None = "127.0.0.1:0",
         relays: Sequence[str] = (),
         relay: bool = False,
     ) -> None:
@@ -102,23 +107,28 @@ class Node:
             self._dispatcher = Dispatcher(emit=self._host.emit, on_failure=_log_failure)
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             self._links = GrpcLinks(self._host.emit, self._host.next_link)
-            self.address = self._links.start(listen)
+            at, known_as = listen if isinstance(listen, tuple) else (listen, None)
+            self.address = self._links.start(at)
             undo.callback(self._links.close)
             self._host.start(self._dispatcher, self._links)
             undo.callback(self._host.close)
-            if self.address is not None:
-                address = self.address
+            address = known_as or self.address
+            if address is not None:
                 self._command(lambda token: commands.Listening(token, address))
             for known in relays:
                 self.use_relay(known)
+            self._control = Control(self)
+            socket = self.path.absolute() / CONTROL_FILE
+            server = ControlServer(socket, self._control.handle, self._lock)
+            undo.callback(server.close)
             self._undo = undo.pop_all()
 
     def _open_store(
         self, undo: ExitStack, passphrase: str | None, *, insecure: bool, relay: bool
     ) -> Host:
         directory = open_directory(self.path)
-        lock = StoreLock(directory)
-        undo.callback(lock.release)
+        self._lock = StoreLock(directory)
+        undo.callback(self._lock.release)
         crypto, entropy = Sodium(), SystemEntropy()
         vault = Vault(directory / VAULT_FILE, crypto, entropy)
         key = vault.open(
@@ -215,6 +225,23 @@ class Node:
     def on_report(self, listener: Callable[[Report], None]) -> None:
         """Call `listener` for everything the owner should know; it must return at once."""
         self._host.listen(listener)
+
+    def on_shutdown(self, callback: Callable[[], None]) -> None:
+        """Call `callback`, in another thread, when a command asks this node to stop.
+
+        Until this is set such commands are told to stop the program instead.
+        """
+        self._control.on_shutdown = callback
+
+    @property
+    def failure(self) -> ComityError | None:
+        """Why the node stopped by itself, if it did: its disk failed, or it has a bug."""
+        return self._host.failure
+
+    @property
+    def refs(self) -> tuple[Ref[Any], ...]:
+        """The actors that are open, in the order in which they were opened."""
+        return tuple(self._refs.values())
 
     @property
     def device(self) -> DeviceId:
@@ -328,6 +355,9 @@ def _hex(text: str, what: str) -> bytes:
 
 
 def _log_failure(topic: Topic, error: BaseException, message: Message) -> None:
+    if isinstance(error, ActorStopped):
+        _logger.info("%s to actor %s was dropped: %s", message.method, short(topic), error)
+        return
     _logger.error(
         "%s of actor %s raised; its writes are undone",
         message.method,

@@ -50,6 +50,11 @@ class Ref(Generic[A_co]):
         """Show the type and the beginning of the actor's id."""
         return f"<{self._type.name} {short(self.topic)}>"
 
+    @property
+    def actor_type(self) -> ActorType:
+        """The checked class of the actor: its name, its messages."""
+        return self._type
+
     def ask(
         self: Ref[A],
         method: Callable[Concatenate[A, P], R],

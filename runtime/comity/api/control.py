@@ -1,0 +1,247 @@
+"""What commands may ask of a running node: requests as plain data, answered one by one.
+
+Owns: the vocabulary of the control socket and the answers. May not know: sockets
+(`drivers.control`), terminals (`cli`), how a node does what is asked.
+
+    {"do": "message", "method": m, "words": [...]}   -> {"value": ...}   also "type", "actor"
+    {"do": "snapshot"}                               -> {"state", "digest", "heads", ...}
+    {"do": "status"} | {"do": "topics"} | {"do": "members"}
+    {"do": "invite", "role": r} | {"do": "join", "link": l}
+    {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
+
+"actor" is the beginning of an actor's id in hexadecimal; it may be left out while only one
+actor fits. Ids are hexadecimal in both directions. Whoever may connect owns the node, so
+nothing here is checked for rights.
+Source: ARCHITECTURE 'Who owns what'; issue 2, item 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from comity.api.text import message_from_words, plain
+from comity.base.errors import ComityError, UsageError, WorldError
+from comity.base.ids import Topic, short
+from comity.crypto.hashing import PERSON_DIGEST, blake2b
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from comity.actor.actor import Actor
+    from comity.api.node import Node
+    from comity.api.ref import Ref
+    from comity.node.commands import NodeStatus, TopicStatus
+
+__all__ = ["Control"]
+
+_REPLY_SECONDS: Final = 30.0
+"""A message that a command sends is answered by then, or its effect is called unknown."""
+
+
+class Control:
+    """Answers the requests of one node; called from several threads at once."""
+
+    __slots__ = ("_handlers", "_node", "on_shutdown")
+
+    def __init__(self, node: Node) -> None:
+        """Take the node that is asked. Until `on_shutdown` is set, nobody can stop it."""
+        self._node = node
+        self.on_shutdown: Callable[[], None] | None = None
+        self._handlers: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+            "message": self._message,
+            "snapshot": self._snapshot,
+            "status": lambda _: _status(self._node.status(), self._node.address),
+            "topics": lambda _: {"topics": [_topic(t) for t in self._node.status().topics]},
+            "invite": self._invite,
+            "join": lambda request: {"actor": self._node.join(request.text("link")).hex()},
+            "members": self._members,
+            "remove": self._remove,
+            "why": lambda request: {"why": self._node.why(request.text("commit"))},
+            "shutdown": self._shutdown,
+        }
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one request.
+
+        Raises: UsageError for a request that is none; what the node raises; WorldError that
+        tells what a message raised.
+        """
+        asked = Request(request)
+        handler = self._handlers.get(asked.text("do"))
+        if handler is None:
+            raise UsageError(
+                f"a node does not know the request {request['do']!r}; it knows: "
+                + ", ".join(self._handlers)
+            )
+        return handler(asked)
+
+    def _message(self, request: Request) -> dict[str, Any]:
+        ref = self._open_actor(request)
+        method, words = request.text("method"), request.words("words")
+        message = message_from_words(ref.actor_type, method, words)
+        try:
+            value = self._node.deliver(ref.topic, message).get(timeout=_REPLY_SECONDS)
+        except ComityError:
+            raise
+        except Exception as error:
+            name = f"{ref.actor_type.name}.{method}"
+            raise WorldError(
+                f"{name} raised {type(error).__name__}: {error}; nothing that it wrote remains",
+                retry=False,
+            ) from error
+        return {"value": plain(value)}
+
+    def _snapshot(self, request: Request) -> dict[str, Any]:
+        ref = self._open_actor(request)
+        state = ref.state_bytes()
+        (status,) = [each for each in self._node.status().topics if each.topic == ref.topic]
+        return {
+            **_topic(status),
+            "state": plain(ref.snapshot()),
+            "bytes": len(state),
+            "digest": blake2b(state, person=PERSON_DIGEST).hex(),
+        }
+
+    def _invite(self, request: Request) -> dict[str, Any]:
+        role = request.text("role")
+        lifetime = timedelta(hours=request.number("hours"))
+        return {"link": self._node.invite(self._held(request), role, lifetime)}
+
+    def _members(self, request: Request) -> dict[str, Any]:
+        topic = self._held(request)
+        device = self._node.status().device
+        found = [
+            {
+                "device": member.device.hex(),
+                "role": member.role.name.lower(),
+                "online": member.online,
+                "this": member.device == device,
+            }
+            for member in self._node.members(topic)
+        ]
+        return {"actor": topic.hex(), "members": found}
+
+    def _remove(self, request: Request) -> dict[str, Any]:
+        topic = self._held(request)
+        wanted = request.text("device").lower()
+        members = self._node.members(topic)
+        found = [each.device for each in members if each.device.hex().startswith(wanted)]
+        if len(found) != 1 or len(wanted) < 4:
+            known = ", ".join(short(member.device) for member in members)
+            raise UsageError(
+                f"{wanted!r} names {len(found)} members of actor {short(topic)}: give the "
+                f"beginning of one device's id, 4 digits or more; members are {known}"
+            )
+        self._node.remove(topic, found[0])
+        return {"actor": topic.hex(), "device": found[0].hex()}
+
+    def _shutdown(self, _: Request) -> dict[str, Any]:
+        if self.on_shutdown is None:
+            raise UsageError("this node is part of a program: stop that program instead")
+        self.on_shutdown()
+        return {}
+
+    def _open_actor(self, request: Request) -> Ref[Actor]:
+        """Return the open actor that a request means."""
+        kind, prefix = request.maybe("type"), (request.maybe("actor") or "").lower()
+        refs = self._node.refs
+        found = [each for each in refs if each.topic.hex().startswith(prefix)]
+        if kind is not None:
+            found = [each for each in found if each.actor_type.name == kind]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(f"{ref.actor_type.name} {short(ref.topic)}" for ref in refs) or "none"
+        if found:
+            raise UsageError(f"{len(found)} open actors fit: name one of them ({known})")
+        wanted = kind or "actor"
+        raise UsageError(
+            f"the node that runs on this store has no {wanted} {prefix or ''}".rstrip()
+            + f" open; open are: {known}"
+        )
+
+    def _held(self, request: Request) -> Topic:
+        """Return the held actor that a request means, whether it is open or not."""
+        prefix = (request.maybe("actor") or "").lower()
+        topics = self._node.status().topics
+        found = [each.topic for each in topics if each.topic.hex().startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(f"{each.actor_type} {short(each.topic)}" for each in topics)
+        fix = "name one of them" if found else "create one with `comity run`, or join one"
+        named = f" beginning with {prefix!r}" if prefix else ""
+        raise UsageError(
+            f"this store holds {len(found)} actors{named} ({known or 'none at all'}): {fix}"
+        )
+
+
+class Request:
+    """One request; fields are checked as they are read."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        """Take what came over the socket: anything that JSON can say."""
+        self._fields = fields
+
+    def text(self, name: str) -> str:
+        """Return a text field. Raises: UsageError if there is none."""
+        found = self.maybe(name)
+        if found is None:
+            raise UsageError(f"the request lacks {name!r}, a text")
+        return found
+
+    def maybe(self, name: str) -> str | None:
+        """Return a text field, or None if it is absent."""
+        found = self._fields.get(name)
+        if found is not None and not isinstance(found, str):
+            raise UsageError(f"{name!r} in the request is {found!r}: give a text")
+        return found
+
+    def words(self, name: str) -> Sequence[str]:
+        """Return a list of texts, empty if it is absent."""
+        found: Any = self._fields.get(name, [])
+        words = cast("list[object]", found) if isinstance(found, list) else [None]
+        if not all(isinstance(each, str) for each in words):
+            raise UsageError(f"{name!r} in the request is {found!r}: give a list of texts")
+        return cast("list[str]", words)
+
+    def number(self, name: str) -> float:
+        """Return a positive number."""
+        found: Any = self._fields.get(name)
+        if isinstance(found, bool) or not isinstance(found, int | float) or found <= 0:
+            raise UsageError(f"{name!r} in the request is {found!r}: give a positive number")
+        return found
+
+
+def _topic(topic: TopicStatus) -> dict[str, Any]:
+    return {
+        "actor": topic.topic.hex(),
+        "type": topic.actor_type,
+        "commits": topic.commits,
+        "hidden": topic.hidden,
+        "orphans": topic.orphans,
+        "heads": [head.hex() for head in topic.heads],
+        "open": topic.active,
+    }
+
+
+def _status(status: NodeStatus, listening: str | None) -> dict[str, Any]:
+    return {
+        "device": status.device.hex(),
+        "relay": status.relay,
+        "crypto": status.crypto,
+        "address": status.address,
+        "listening": listening or "",
+        "links": [
+            {"device": None if peer is None else peer.hex(), "address": address}
+            for peer, address in status.links
+        ],
+        "topics": [_topic(topic) for topic in status.topics],
+        "shelves": [
+            {"actor": topic.hex(), "commits": commits, "bytes": size}
+            for topic, commits, size in status.shelves
+        ],
+        "refusals": dict(status.refusals),
+    }
