@@ -1,0 +1,80 @@
+"""`invite`, `remove`, `stop`: deciding who takes part, and whether the node goes on.
+
+Owns: their arguments and what is printed. May not know: whether a node runs (`cli.reach`).
+"""
+
+from __future__ import annotations
+
+import click
+
+from comity.cli.options import Access, access_options, actor_option, json_option
+
+__all__ = ["invite", "remove", "stop"]
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["reader", "writer", "admin"]), default="writer")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), default=168.0, show_default=True,
+    help="How long the link works.",
+)  # fmt: skip
+@actor_option
+@access_options
+@json_option
+def invite(
+    *, access: Access, role: str, hours: float, actor: str | None, as_json: bool
+) -> None:
+    """Print a link that lets one device in, as ROLE (reader, writer or admin).
+
+    Hand it over in private: whoever has it first can use it, once.
+    """
+    from comity.base.errors import UsageError
+    from comity.cli.reach import running
+    from comity.cli.show import print_json, quoted
+
+    ask = running(access.store)
+    if ask is None:
+        raise UsageError(
+            f"no node runs on {access.store}, so nobody could use the invite: start it with "
+            f"`comity run TARGET --store {quoted(access.store)}`"
+        )
+    found = ask({"do": "invite", "role": role, "hours": hours, "actor": actor})
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(found["link"])
+
+
+@click.command()
+@click.argument("device")
+@actor_option
+@access_options
+@json_option
+def remove(*, access: Access, device: str, actor: str | None, as_json: bool) -> None:
+    """Remove DEVICE (the beginning of its id) from an actor, and change the key.
+
+    What it wrote before stays; what it writes without knowing of this is hidden.
+    """
+    from comity.cli.reach import reach
+    from comity.cli.show import print_json
+
+    with reach(access) as ask:
+        found = ask({"do": "remove", "device": device, "actor": actor})
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"removed device {found['device'][:16]}; the key has changed")
+
+
+@click.command()
+@access_options
+def stop(*, access: Access) -> None:
+    """Stop the node that `comity run` or `comity relay` runs on a store."""
+    from comity.base.errors import UsageError
+    from comity.cli.reach import running
+
+    ask = running(access.store)
+    if ask is None:
+        raise UsageError(f"no node runs on {access.store}: there is nothing to stop")
+    ask({"do": "shutdown"})
+    click.echo("stopping")

@@ -1,0 +1,102 @@
+"""`status`, `snapshot`, `members`, `why`: looking at a node, changing nothing.
+
+Owns: their arguments and what is printed. May not know: whether a node runs (`cli.reach`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from comity.cli.options import Access, access_options, actor_option, json_option
+
+__all__ = ["members", "snapshot", "status", "why"]
+
+
+@click.command()
+@access_options
+@json_option
+def status(*, access: Access, as_json: bool) -> None:
+    """Show a node at a glance: its actors, its links, what it refused."""
+    from comity.cli.reach import reach, running
+    from comity.cli.show import print_json, status_lines
+
+    is_running = running(access.store) is not None
+    with reach(access) as ask:
+        found = ask({"do": "status"})
+    if as_json:
+        print_json({**found, "running": is_running})
+        return
+    for line in status_lines(found, access.store):
+        click.echo(line)
+    if not is_running:
+        click.echo("no node runs on this store now")
+
+
+@click.command()
+@click.argument("target", required=False)
+@actor_option
+@access_options
+@json_option
+def snapshot(*, access: Access, target: str | None, actor: str | None, as_json: bool) -> None:
+    """Show all fields of an actor as they are now.
+
+    TARGET, its class, is needed only while no node runs on the store.
+    """
+    from comity.base.errors import UsageError
+    from comity.cli.reach import reach, running
+    from comity.cli.show import print_json, snapshot_lines
+    from comity.cli.target import load_actor
+
+    actor_class = None if target is None else load_actor(target)
+    if actor_class is None and running(access.store) is None:
+        raise UsageError(
+            f"no node runs on {access.store}, so the class of the actor is needed to read it: "
+            "name it as TARGET"
+        )
+    request: dict[str, Any] = {"do": "snapshot"}
+    if actor is not None:
+        request["actor"] = actor
+    with reach(access, actor_class=actor_class, actor=actor) as ask:
+        found = ask(request)
+    if as_json:
+        print_json(found)
+    else:
+        for line in snapshot_lines(found):
+            click.echo(line)
+
+
+@click.command()
+@actor_option
+@access_options
+@json_option
+def members(*, access: Access, actor: str | None, as_json: bool) -> None:
+    """List the devices that take part in an actor, and what each may do."""
+    from comity.cli.reach import reach
+    from comity.cli.show import members_lines, print_json
+
+    with reach(access) as ask:
+        found = ask({"do": "members", "actor": actor})
+    if as_json:
+        print_json(found)
+    else:
+        for line in members_lines(found["members"]):
+            click.echo(line)
+
+
+@click.command()
+@click.argument("commit", metavar="ID")
+@access_options
+@json_option
+def why(*, access: Access, commit: str, as_json: bool) -> None:
+    """Say why a commit counts, is hidden, or was refused. ID: 8 digits of it or more."""
+    from comity.cli.reach import reach
+    from comity.cli.show import print_json
+
+    with reach(access) as ask:
+        found = ask({"do": "why", "commit": commit})
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(found["why"])

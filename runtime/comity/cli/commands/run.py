@@ -1,0 +1,265 @@
+"""`run`, `join`, `relay`: bringing a node to life, and messages to its actor.
+
+Owns: which actor is hosted and how it came here (created, joined, found). May not know: how
+values are parsed or shown.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from comity.cli.options import Access, access_options, actor_option, json_option
+
+if TYPE_CHECKING:
+    from comity.actor.actor import Actor
+    from comity.api.node import Node
+    from comity.api.ref import Ref
+    from comity.base.ids import Topic
+    from comity.node.effects import Report
+
+__all__ = ["join", "relay", "run"]
+
+_CATCH_UP_SECONDS: Final = 15.0
+"""A newcomer has the history by then, or says that it is still coming."""
+
+_LOOK_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which actor to open, and how to come by it."""
+
+    target: str
+    actor_class: type[Actor]
+    link: str | None
+    actor: str | None
+    create: bool
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("target")
+@click.argument("method", required=False)
+@click.argument("words", nargs=-1, metavar="[ARGS]...")
+@click.option(
+    "--listen", metavar="HOST:PORT", default="127.0.0.1:0", show_default=True,
+    help="Where to take connections; port 0 is a free one.",
+)  # fmt: skip
+@click.option("--advertise", metavar="HOST:PORT", help="Where others reach that, if elsewhere.")
+@click.option(
+    "--relay", "relays", metavar="HOST:PORT", multiple=True,
+    help="A relay that keeps the actor available while this node is away; again for more.",
+)  # fmt: skip
+@click.option("--join", "link", metavar="LINK", help="An invite to somebody else's actor.")
+@click.option("--create", is_flag=True, help="Create another actor, though there is one.")
+@click.option("--until-eof", is_flag=True, hidden=True)
+@actor_option
+@access_options
+@json_option
+def run(  # noqa: PLR0913  (one for each option)
+    *,
+    access: Access,
+    target: str,
+    method: str | None,
+    words: tuple[str, ...],
+    listen: str,
+    advertise: str | None,
+    relays: tuple[str, ...],
+    link: str | None,
+    create: bool,
+    until_eof: bool,
+    actor: str | None,
+    as_json: bool,
+) -> None:
+    """Host the actor of TARGET until Ctrl-C, or send it one message.
+
+    TARGET is a Python file with an actor class, a folder of one, or PATH:Class. On first use
+    the actor is created, or joined with --join. With METHOD the message is sent to the node
+    that runs on the store, or done here and now if none runs; online or not.
+    """
+    if method is not None and method.startswith("-"):
+        raise click.NoSuchOption(method)
+    from comity.cli.target import load_actor
+
+    wanted = Wanted(target, load_actor(target), link, actor, create)
+    if method is not None:
+        _send(access, wanted, method, words, relays=relays, as_json=as_json)
+    else:
+        address = listen if advertise is None else (listen, advertise)
+        _host(access, wanted, address, relays, until_eof=until_eof)
+
+
+@click.command()
+@click.argument("link")
+@click.argument("target")
+@access_options
+def join(*, access: Access, link: str, target: str) -> None:
+    """Take part in somebody's actor by the LINK of an invite; TARGET is its class.
+
+    The inviter must be running. Afterwards `comity run TARGET` hosts it here.
+    """
+    from comity.cli.reach import open_node, running
+    from comity.cli.show import quoted
+    from comity.cli.target import load_actor
+    from comity.protocol.invite import parse_invite
+
+    parse_invite(link)
+    wanted = Wanted(target, load_actor(target), link, None, create=False)
+    ask = running(access.store)
+    if ask is not None:
+        topic = ask({"do": "join", "link": link})["actor"]
+        click.echo(f"joined actor {topic[:8]}: the node that runs on {access.store} syncs it")
+        return
+    with open_node(access, listen=None) as node:
+        ref, how = _open(node, wanted)
+        click.echo(f"{how} {ref.actor_type.name} {ref.topic.hex()[:8]}")
+    click.echo(f"host it with:  comity run {quoted(target)} --store {quoted(access.store)}")
+
+
+@click.command()
+@click.option(
+    "--listen", metavar="HOST:PORT", default="0.0.0.0:7400", show_default=True,
+    help="Where to take connections: a relay is there for everybody.",
+)  # fmt: skip
+@click.option("--advertise", metavar="HOST:PORT", help="Where others reach that, if elsewhere.")
+@click.option("--until-eof", is_flag=True, hidden=True)
+@access_options
+def relay(*, access: Access, listen: str, advertise: str | None, until_eof: bool) -> None:
+    """Keep sealed changes for devices that are offline. A relay can read none of them."""
+    from comity.cli.hosting import serve
+    from comity.cli.reach import open_node
+
+    where = listen if advertise is None else (listen, advertise)
+    with open_node(access, listen=where, relay=True) as node:
+        click.echo(f"relay at {node.address}, device {node.device.hex()}")
+        click.echo(f"use it with:  comity run TARGET --relay {advertise or node.address}")
+        click.echo("what it keeps is sealed: it knows sizes and times, never a word")
+        serve(node, until_eof=until_eof)
+
+
+def _send(
+    access: Access,
+    wanted: Wanted,
+    method: str,
+    words: tuple[str, ...],
+    *,
+    relays: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Send one message and print the reply."""
+    from comity.actor.actor_type import ActorType
+    from comity.api.control import Control
+    from comity.api.text import message_from_words
+    from comity.cli.reach import open_node, running
+    from comity.cli.show import as_lines, print_json
+
+    actor_type = ActorType.of(wanted.actor_class)
+    message_from_words(actor_type, method, words)  # before a store is made for nothing
+    request: dict[str, Any] = {"do": "message", "type": actor_type.name}
+    request |= {"method": method, "words": list(words)}
+    ask = running(access.store)
+    if ask is not None:
+        if wanted.link or wanted.create or relays:
+            raise click.UsageError(
+                f"a node runs on {access.store} already: --join, --create and --relay are for "
+                "the start of a node; stop it first (comity stop)"
+            )
+        if wanted.actor is not None:
+            request["actor"] = wanted.actor
+        value = ask(request)["value"]
+    else:
+        with open_node(access, listen=None, relays=relays) as node:
+            ref, how = _open(node, wanted)
+            if how != "opened":
+                click.echo(f"{how} {actor_type.name} {ref.topic.hex()[:8]}", err=True)
+            request["actor"] = ref.topic.hex()
+            value = Control(node).handle(request)["value"]
+    if as_json:
+        print_json(value)
+    else:
+        for line in as_lines(value):
+            click.echo(line)
+
+
+def _host(
+    access: Access,
+    wanted: Wanted,
+    listen: str | tuple[str, str],
+    relays: tuple[str, ...],
+    *,
+    until_eof: bool,
+) -> None:
+    """Host the actor until the node is stopped."""
+    from comity.cli.hosting import serve
+    from comity.cli.reach import open_node
+
+    with open_node(access, listen=listen, relays=relays) as node:
+        ref, how = _open(node, wanted)
+        _introduce(node, ref, how, wanted.target)
+        serve(node, until_eof=until_eof)
+
+
+def _open(node: Node, wanted: Wanted) -> tuple[Ref[Actor], str]:
+    """Open the actor that is wanted; say whether it was created, joined or found."""
+    from comity.actor.actor_type import ActorType
+
+    if wanted.link is not None:
+        topic = node.join(wanted.link)
+        ref = node.open(wanted.actor_class, topic)
+        return ref, "joined" if _caught_up(node, topic) else "joined (history still coming)"
+    name = ActorType.of(wanted.actor_class).name
+    held = any(topic.actor_type == name for topic in node.status().topics)
+    if wanted.create or not (held or wanted.actor):
+        return node.create(wanted.actor_class), "created"
+    return node.open(wanted.actor_class, wanted.actor), "opened"
+
+
+def _caught_up(node: Node, topic: Topic) -> bool:
+    """Wait until this device finds itself among the members: all before that is here."""
+    import time
+
+    heard = threading.Event()
+
+    def report(_: Report) -> None:
+        heard.set()
+
+    node.on_report(report)
+    end = time.monotonic() + _CATCH_UP_SECONDS
+    device = node.device
+    while not any(member.device == device for member in node.members(topic)):
+        if time.monotonic() > end:
+            return False
+        heard.wait(_LOOK_SECONDS)
+        heard.clear()
+    return True
+
+
+def _introduce(node: Node, ref: Ref[Actor], how: str, target: str) -> None:
+    """Print what somebody needs to know who sees this for the first time."""
+    from comity.api.text import signatures
+    from comity.cli.show import quoted
+
+    store = f"--store {quoted(node.path)}"
+    status = node.status()
+    messages = signatures(ref.actor_type)
+    first = next(iter(sorted(ref.actor_type.methods)), "METHOD")
+    where = status.address or "takes no connections"
+    if node.address not in {status.address, None}:
+        where += f" (listening at {node.address})"
+    rows = [
+        ("actor", ref.topic.hex()),
+        ("device", status.device.hex()),
+        ("address", where),
+        ("invite", f"comity invite writer {store}"),
+        ("send", f"comity run {quoted(Path(target))} {store} {first} ..."),
+        ("look", f"comity status {store}"),
+        *(("" if place else "messages", each) for place, each in enumerate(messages)),
+    ]
+    click.echo(click.style(f"{how} {ref.actor_type.name}", bold=True))
+    for name, value in rows:
+        click.echo(f"  {click.style(f'{name:<10}', dim=True)}{value}")
+    click.echo(click.style("Ctrl-C stops it; everything acknowledged is kept.", dim=True))

@@ -1,0 +1,74 @@
+"""`comity`: the one command, and the list of what it can do.
+
+Owns: the group of commands, the global options, and how any error ends. May not know: what a
+command does. Nothing of the runtime is imported before a command runs, so that help, usage
+errors and shell completion answer at once.
+Source: API 'The command line'; issue 2.
+"""
+
+from __future__ import annotations
+
+import click
+
+from comity.cli.commands.change import invite, remove, stop
+from comity.cli.commands.completion import completion
+from comity.cli.commands.demo import demo
+from comity.cli.commands.look import members, snapshot, status, why
+from comity.cli.commands.run import join, relay, run
+from comity.cli.failures import Commands, quiet_logs
+
+__all__ = ["comity", "main"]
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: object) -> None:
+    """Print the version and end."""
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib import metadata
+
+    try:
+        version = metadata.version("comity")
+    except metadata.PackageNotFoundError:
+        version = "(not installed: run from its source)"
+    click.echo(f"comity {version}")
+    context.exit()
+
+
+@click.group(
+    cls=Commands,
+    commands=[
+        run,
+        join,
+        invite,
+        members,
+        remove,
+        status,
+        snapshot,
+        why,
+        stop,
+        relay,
+        demo,
+        completion,
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show the trace of an error, and all logs.")
+def comity(*, debug: bool) -> None:
+    r"""Applications among equals, with no server that anybody must trust.
+
+    \b
+    comity demo                                   see it at work, in half a minute
+    comity run examples/todo --store ~/.todo      host an actor, until Ctrl-C
+    comity run examples/todo --store ~/.todo add milk
+    comity invite writer --store ~/.todo          let a friend in
+    """
+    quiet_logs(debug=debug)
+
+
+def main() -> None:
+    """Run the command of this process."""
+    comity(prog_name="comity")

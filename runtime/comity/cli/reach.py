@@ -1,0 +1,94 @@
+"""How a command gets to its node: the one that runs on the store, or one for a moment.
+
+Owns: that choice. May not know: what is asked. Both answer the same requests
+(`api.control`), so a command cannot tell which it talks to.
+
+    control socket answers   -> the running node; no key is needed
+    nobody answers           -> open the store, without taking connections; close it after
+    no store                 -> an error, unless the command may make one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from comity.base.clock import SECOND, Duration
+from comity.base.errors import LinkError, UsageError
+from comity.cli.unlock import unlock
+from comity.drivers.control import control_call
+from comity.drivers.store import CONTROL_FILE, VAULT_FILE
+
+if TYPE_CHECKING:
+    from comity.actor.actor import Actor
+    from comity.api.node import Node
+    from comity.cli.options import Access
+
+__all__ = ["Ask", "open_node", "reach", "running"]
+
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+"""Sends one request to a node and returns its answer."""
+
+_ANSWER: Final = Duration(90 * SECOND)
+"""Longer than a node waits for anything by itself, so that its own words are heard."""
+
+
+def running(store: Path) -> Ask | None:
+    """Return how to ask the node that runs on this store; None if there is none."""
+    socket = store / CONTROL_FILE
+    if not socket.exists():
+        return None
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        return control_call(socket, request, _ANSWER)
+
+    try:
+        ask({"do": "topics"})
+    except LinkError:  # a crash left the file
+        return None
+    return ask
+
+
+@contextmanager
+def reach(
+    access: Access, *, actor_class: type[Actor] | None = None, actor: str | None = None
+) -> Generator[Ask]:
+    """Reach the node of an existing store; if that is opened here, so is the actor in it."""
+    ask = running(access.store)
+    if ask is not None:
+        yield ask
+        return
+    if not (access.store / VAULT_FILE).exists():
+        raise UsageError(
+            f"there is no store at {access.store}: name another with --store, or make one with "
+            "`comity run TARGET` or `comity join LINK TARGET`"
+        )
+    from comity.api.control import Control
+
+    with open_node(access, listen=None) as node:
+        if actor_class is not None:
+            node.open(actor_class, actor)
+        yield Control(node).handle
+
+
+def open_node(
+    access: Access,
+    *,
+    listen: str | tuple[str, str] | None,
+    relays: tuple[str, ...] = (),
+    relay: bool = False,
+) -> Node:
+    """Open the store of a command, unlocked as its options say."""
+    from comity.api.node import Node
+
+    key = unlock(access)
+    return Node(
+        access.store,
+        passphrase=key.passphrase,
+        insecure_store=key.insecure,
+        listen=listen,
+        relays=relays,
+        relay=relay,
+    )

@@ -1,0 +1,133 @@
+"""Answers as lines: what a person reads at 80 columns, and what a program reads as JSON.
+
+Owns: layout. May not know: where answers come from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+__all__ = [
+    "as_lines",
+    "members_lines",
+    "print_json",
+    "quoted",
+    "snapshot_lines",
+    "status_lines",
+]
+
+_SHORT: int = 8
+
+
+def print_json(value: object) -> None:
+    """Print a value for programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def quoted(path: object) -> str:
+    """Write a path as it can be pasted into a shell, with '~' for home."""
+    home = Path.home()
+    found = Path(str(path))
+    if found.is_relative_to(home) and found != home:
+        return "~/" + shlex.quote(str(found.relative_to(home)))
+    inside = found.is_absolute() and found.is_relative_to(Path.cwd())
+    return shlex.quote(os.path.relpath(found) if inside else str(found))
+
+
+def as_lines(value: Any) -> list[str]:  # noqa: ANN401  (what JSON can say)
+    """Write a reply: a list as lines, an object as `name: value`, nothing for null."""
+    match value:
+        case None:
+            return []
+        case list():
+            return [_inline(each) for each in cast("list[object]", value)]
+        case dict():
+            pairs = cast("dict[str, object]", value)
+            return [f"{name}: {_inline(each)}" for name, each in pairs.items()]
+        case _:
+            return [_inline(value)]
+
+
+def snapshot_lines(snapshot: dict[str, Any]) -> list[str]:
+    """Write the fields of an actor, one a line, and what is in them below."""
+    lines: list[str] = []
+    for name, value in snapshot["state"].items():
+        below = as_lines(value) if isinstance(value, list | dict) else []
+        lines.append(f"{name}:" if below else f"{name}: {_inline(cast('object', value))}")
+        lines += [f"  {line}" for line in below]
+    return lines
+
+
+def status_lines(status: dict[str, Any], store: Path) -> list[str]:
+    """Write a node at a glance."""
+    kind = "relay" if status["relay"] else "device"
+    address = status["address"] or "takes no connections"
+    if status["listening"] not in {status["address"], ""}:
+        address += f" (listening at {status['listening']})"
+    lines = [
+        _row(kind, status["device"]),
+        _row("store", quoted(store)),
+        _row("address", address),
+    ]
+    lines += [
+        _row(each["type"].lower()[:9], f"{each['actor'][:_SHORT]}  {_counts(each)}")
+        for each in status["topics"]
+    ]
+    lines += [
+        _row("keeps", f"{each['actor'][:_SHORT]}  {_sealed(each)}")
+        for each in status["shelves"]
+    ]
+    for link in status["links"]:
+        who = link["device"][:_SHORT] if link["device"] else "(saying hello)"
+        lines.append(_row("link", f"{who}  {link['address']}"))
+    lines += [
+        _row("refused", f"{count} x {reason.replace('_', ' ')}")
+        for reason, count in status["refusals"].items()
+    ]
+    return lines
+
+
+def members_lines(members: list[dict[str, Any]]) -> list[str]:
+    """Write who takes part: the beginning of each id is enough for `comity remove`."""
+    return [
+        f"{member['device'][:16]}  {member['role']:<6}  "
+        + ("this device" if member["this"] else "online" if member["online"] else "offline")
+        for member in members
+    ]
+
+
+def _row(name: str, value: str) -> str:
+    return f"{name:<10}{value}"
+
+
+def _counts(topic: dict[str, Any]) -> str:
+    parts = [_many(topic["commits"], "commit")]
+    if len(topic["heads"]) != 1:
+        parts.append(_many(len(topic["heads"]), "head"))
+    if topic["hidden"]:
+        parts.append(f"{topic['hidden']} hidden")
+    if topic["orphans"]:
+        parts.append(f"{topic['orphans']} waiting for others")
+    if not topic["open"]:
+        parts.append("not open")
+    return ", ".join(parts)
+
+
+def _sealed(shelf: dict[str, Any]) -> str:
+    return f"{_many(shelf['commits'], 'sealed commit')}, {shelf['bytes']} bytes"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
