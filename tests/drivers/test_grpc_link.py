@@ -16,8 +16,8 @@ import pytest
 from comity.base.errors import LinkError, UsageError
 from comity.base.ids import LinkId
 from comity.base.limits import FRAME_BYTES_MAX
-from comity.drivers.grpc_link import QUEUE_BYTES_MAX, GrpcLinks, parse_address
-from comity.node.events import FrameArrived, LinkDown, LinkUp
+from comity.drivers.grpc_link import QUEUE_BYTES_MAX, ROOM_BYTES, GrpcLinks, parse_address
+from comity.node.events import FrameArrived, LinkDown, LinkDrained, LinkUp
 from comity.wire.v1.wire_pb2 import Frame
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class Peer:
 
     def __init__(self) -> None:
         numbers = itertools.count(1, 2)
-        self.events: queue.SimpleQueue[LinkUp | LinkDown | FrameArrived] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[LinkUp | LinkDown | LinkDrained | FrameArrived] = (
+            queue.SimpleQueue()
+        )
         self.links = GrpcLinks(self.events.put, lambda: LinkId(next(numbers)))
         self.address = ""
         self.dialled = itertools.count(2, 2)
@@ -153,6 +155,30 @@ def test_pausing_stops_reading_and_resuming_loses_nothing(peers: tuple[Peer, Pee
     listener.links.resume()
     arrived += [listener.frame() for _ in range(999)]
     assert arrived == [b"%04d" % number * 1000 for number in range(1000)]
+
+
+def test_room_is_told_of_once_for_each_time_it_is_awaited(peers: tuple[Peer, Peer]) -> None:
+    """At once while little waits, else when enough has left; never for a link that is down."""
+    one, other = peers
+    here, _ = one.dial(other)
+    one.links.await_room(here)
+    assert one.events.get(timeout=WAIT) == LinkDrained(here)
+    other.links.pause()
+    big = bytes(FRAME_BYTES_MAX)
+    sent = 0
+    while one.links.waiting(here) <= ROOM_BYTES:
+        one.links.send(here, big)
+        sent += 1
+        assert sent < 2_000, "the other side does not read"
+    one.links.await_room(here)
+    assert one.events.empty()
+    other.links.resume()
+    assert one.events.get(timeout=WAIT) == LinkDrained(here)
+    assert [other.frame() == big for _ in range(sent)] == [True] * sent
+    one.links.hangup(here, "enough")
+    one.down()
+    one.links.await_room(here)
+    assert one.events.empty()
 
 
 @pytest.mark.parametrize("from_dialler", [True, False])
