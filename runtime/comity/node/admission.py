@@ -114,10 +114,13 @@ class Admission:
         replica = None if row is None else replica_of(row.topic)
         if handle is None or row is None or replica is None:
             return Rejected(Reason.INVITE_UNKNOWN)
-        if row.spent_by == link.peer:
-            return replica, CommitId(row.grant)
-        if row.spent_by:
+        if row.spent_by and row.spent_by != link.peer:
             return Rejected(Reason.INVITE_USED, f"by device {short(row.spent_by)}")
+        if row.spent_by:
+            # It may ask again while it is let in: a welcome holds every key of today.
+            if _is_member(replica, link.peer):
+                return replica, CommitId(row.grant)
+            return Rejected(Reason.INVITE_USED, f"by {short(link.peer)}, removed since")
         if row.expires < step.now.wall:
             return Rejected(Reason.INVITE_EXPIRED)
         grant = replica.append(step, AddEntry(link.peer, row.role, request.prekey))
@@ -179,3 +182,8 @@ class Admission:
         join.tried += 1
         link = links.join(address, join.invite.inviter, join.invite.seed, step)
         self._joins[link] = join
+
+
+def _is_member(replica: Replica, device: DeviceId) -> bool:
+    authority = replica.journal.authority
+    return authority is not None and authority.role_of(device) is not None
