@@ -3,6 +3,12 @@
 Owns: keys by epoch, the epochs that were accepted and whether their wraps were right, and the
 rotation rule. May not know: commits' other contents, stores. Keys are secrets: nothing here
 shows one.
+
+    a key that somebody gave --an epoch commit that commits to it is accepted--> held
+
+What a welcome or the history of an epoch says that a key is for, anybody can say. So a key that
+was given is found again by its own commitment only, and opens nothing before an accepted commit
+has shown that it is its own: whoever lies about keys wastes his breath.
 Source: PROTOCOL section 4.
 """
 
@@ -13,11 +19,12 @@ from typing import Final
 
 from comity.base.canonical import Malformed, Reader
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
+from comity.base.limits import WELCOME_KEYS_MAX
 from comity.crypto.hashing import PERSON_HISTORY, blake2b
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.entries import AddEntry, Entry, PrekeyEntry
 from comity.log.graph import Graph
-from comity.log.seal import ContentKey
+from comity.log.seal import ContentKey, kcommit_of
 from comity.log.sealed import EPOCH_PREFIX_BYTES
 
 __all__ = ["Epochs", "Prekeys"]
@@ -25,11 +32,14 @@ __all__ = ["Epochs", "Prekeys"]
 _NONCE: Final = bytes(24)
 """The key of a history seals one thing once."""
 
+_GIVEN_MAX: Final = 2 * WELCOME_KEYS_MAX
+"""Keys from histories whose epochs are not here: a whole welcome, twice; 600 KiB of lies."""
+
 
 class Epochs:
     """The epochs of one actor."""
 
-    __slots__ = ("_accepted", "_by_prefix", "_crypto", "_keys", "_topic")
+    __slots__ = ("_accepted", "_by_prefix", "_crypto", "_given", "_keys", "_stored", "_topic")
 
     def __init__(self, crypto: Crypto, topic: Topic) -> None:
         """Start without a key."""
@@ -38,19 +48,38 @@ class Epochs:
         self._keys: dict[CommitId, ContentKey] = {}
         self._by_prefix: dict[bytes, list[CommitId]] = {}
         self._accepted: dict[int, CommitId] = {}
+        self._given: dict[bytes, bytes] = {}
+        self._stored: dict[CommitId, bytes] = {}
 
     @property
     def held(self) -> tuple[tuple[CommitId, bytes], ...]:
         """Every key that is held, by epoch, ascending: what a newcomer is given."""
         return tuple((epoch, self._keys[epoch].key) for epoch in sorted(self._keys))
 
-    def learn(self, epoch: CommitId, key: bytes) -> bool:
-        """Hold a key; tell whether it is new."""
-        if epoch in self._keys:
+    def give(self, epoch: CommitId, key: bytes) -> bool:
+        """Take a key that is said to be of this epoch; tell whether to store it as such.
+
+        The first one that is named for an epoch is stored, so that a later liar cannot take
+        its place before the commit is here.
+        """
+        self._given[kcommit_of(key)] = key
+        if epoch in self._stored:
             return False
+        self._stored[epoch] = key
+        return True
+
+    def given(self, kcommit: bytes) -> ContentKey | None:
+        """Return the key that was given and has this commitment."""
+        key = self._given.get(kcommit)
+        return None if key is None else ContentKey(self._topic, key)
+
+    def learn(self, epoch: CommitId, key: bytes) -> bool:
+        """Hold the key that opened an accepted commit; tell whether to store it."""
+        self._given.pop(kcommit_of(key), None)
         self._keys[epoch] = ContentKey(self._topic, key)
         self._by_prefix.setdefault(epoch[:EPOCH_PREFIX_BYTES], []).append(epoch)
-        return True
+        stored, self._stored[epoch] = self._stored.get(epoch), key
+        return stored != key
 
     def key(self, epoch: CommitId) -> ContentKey | None:
         """Return the key of an epoch, if it is held."""
@@ -92,12 +121,16 @@ class Epochs:
         return min(newest, default=None)
 
     def history(self, key: bytes) -> bytes:
-        """Seal every key held, for the inside of a new epoch commit whose key is `key`."""
-        plain = b"".join(epoch + held for epoch, held in self.held)
+        """Seal the newest keys held, for the inside of a new epoch commit whose key is `key`."""
+        newest = list(self._keys.items())[-WELCOME_KEYS_MAX:]
+        plain = b"".join(epoch + held.key for epoch, held in newest)
         return self._crypto.seal(self._history_key(key), _NONCE, plain, self._topic)
 
-    def read_history(self, key: bytes, sealed: bytes) -> tuple[tuple[CommitId, bytes], ...]:
-        """Return the older keys inside an epoch commit; none if it was made wrongly."""
+    def read_history(self, key: bytes, sealed: bytes) -> tuple[CommitId, ...]:
+        """Return the older keys inside an epoch commit that are not held, by their epochs.
+
+        None if it was made wrongly. They are given from now on, as far as there is room.
+        """
         plain = self._crypto.open(self._history_key(key), _NONCE, sealed, self._topic)
         if plain is None or len(plain) % (ID_BYTES + KEY_BYTES):
             return ()
@@ -108,7 +141,10 @@ class Epochs:
                 found.append((CommitId(reader.take(ID_BYTES)), reader.take(KEY_BYTES)))
         except Malformed as error:  # the length was checked
             raise AssertionError(str(error)) from error
-        return tuple(found)
+        room = max(0, _GIVEN_MAX - len(self._given))
+        fresh = [pair for pair in found if pair[0] not in self._keys][:room]
+        self._given.update((kcommit_of(held), held) for _, held in fresh)
+        return tuple(epoch for epoch, _ in fresh)
 
     def _history_key(self, key: bytes) -> bytes:
         return blake2b(b"", key=key, person=PERSON_HISTORY)

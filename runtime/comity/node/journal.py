@@ -91,13 +91,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """A commit that has become part of the log. index: its number in the graph."""
+    """A commit that has become part of the log. index: its number in the graph.
+
+    opens: epochs whose keys it may have brought; what waits for them can be tried again.
+    """
 
     index: int
     id: CommitId
     commit: Commit
     turns: tuple[bytes, ...]
     change: Change
+    opens: tuple[CommitId, ...]
 
 
 class Journal:
@@ -254,15 +258,18 @@ class Journal:
     def insert(self, checked: Checked, step: Step | None) -> Inserted:
         """Make a checked commit part of the log. step: None when it is on disk already."""
         inner = checked.inner
+        forks = len(self.graph.forks)
         index = self.graph.insert(checked.id, inner, gen=checked.sealed.gen)
+        if step is not None and len(self.graph.forks) != forks:
+            step.report("fork", topic=self.topic, commit=checked.id, device=inner.author)
         change = self._admit(index, checked)
         turns = _turns(inner)
         self._turn_counts.append(len(turns))
         if inner.author == self._hand.signer.device:
             self.own_last = index
         self._prekeys.note(index, inner.author, inner.entries)
-        self._learn(index, checked, step)
-        inserted = Inserted(index, checked.id, checked.commit, turns, change)
+        opens = self._learn(index, checked, step)
+        inserted = Inserted(index, checked.id, checked.commit, turns, change, opens)
         if step is not None:
             key = rows.commit_key(self.topic, index + 1)
             step.put(Table.COMMIT, key, rows.encode_commit(checked.commit))
@@ -270,8 +277,8 @@ class Journal:
         return inserted
 
     def learn_key(self, epoch: CommitId, key: bytes, step: Step | None) -> None:
-        """Hold a content key, durably."""
-        if self.epochs.learn(epoch, key) and step is not None:
+        """Take a content key that somebody gave, durably; see `Epochs` for what it is worth."""
+        if self.epochs.give(epoch, key) and step is not None:
             step.put(Table.EPOCH, rows.epoch_key(self.topic, epoch), key)
 
     def check(self) -> None:
@@ -442,7 +449,8 @@ class Journal:
             return sealed
         crypto = self._hand.crypto
         if sealed.is_epoch:
-            key = self.epochs.key(identifier)
+            assert sealed.wraps is not None
+            key = self.epochs.key(identifier) or self.epochs.given(sealed.wraps.kcommit)
             if key is None and not sealed.is_genesis:
                 raw = unwrap_key(crypto, self.topic, sealed, self._hand.prekey.secret)
                 key = None if isinstance(raw, Rejected) else ContentKey(self.topic, raw)
@@ -479,15 +487,19 @@ class Journal:
             self._visible[commit] = True
         return change
 
-    def _learn(self, index: int, checked: Checked, step: Step | None) -> None:
-        """Take the keys that an epoch commit brings, and judge its wraps."""
+    def _learn(
+        self, index: int, checked: Checked, step: Step | None
+    ) -> tuple[CommitId, ...]:
+        """Take the keys that an epoch commit brings, name their epochs, judge its wraps."""
         if not checked.sealed.is_epoch:
-            return
-        self.learn_key(checked.id, checked.key.key, step)
+            return ()
+        key = checked.key.key
+        if self.epochs.learn(checked.id, key) and step is not None:
+            step.put(Table.EPOCH, rows.epoch_key(self.topic, checked.id), key)
+        opens: tuple[CommitId, ...] = (checked.id,)
         entry = checked.inner.entries[0]
         if isinstance(entry, EpochEntry):
-            for epoch, key in self.epochs.read_history(checked.key.key, entry.history):
-                self.learn_key(epoch, key, step)
+            opens += self.epochs.read_history(key, entry.history)
             heads = self.graph.parents_of(index)
             refusal = check_wraps(
                 self._hand.crypto,
@@ -505,8 +517,9 @@ class Journal:
                         device=checked.inner.author,
                         refusal=refusal,
                     )
-                return
+                return opens
         self.epochs.accept(index, checked.id)
+        return opens
 
     def _readers_prekeys(self, heads: Sequence[int]) -> tuple[bytes, ...]:
         assert self._authority is not None

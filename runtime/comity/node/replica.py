@@ -229,14 +229,12 @@ class Replica:
         self, step: Step, checked: Checked, source: Source
     ) -> list[tuple[Commit, Source]]:
         """Insert a commit and return the orphans that can be tried again because of it."""
-        held = len(self.journal.epochs.held)
         self._arriving = source
-        self.journal.insert(checked, step)
+        inserted = self.journal.insert(checked, step)
         self._arriving = None
         ready: list[Orphan] = list(self._orphans.wanted(checked.id))
-        if len(self.journal.epochs.held) != held:
-            for epoch, _ in self.journal.epochs.held:
-                ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
+        for epoch in inserted.opens:
+            ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
         return [(orphan.commit, (source[0], orphan.source)) for orphan in ready]
 
     def _inserted(self, inserted: Inserted, step: Step | None) -> None:
