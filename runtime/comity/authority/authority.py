@@ -227,6 +227,10 @@ class Authority:
         best = self._present.best_grant(device)
         return None if best is None else best.name
 
+    def grants_of(self, device: DeviceId) -> tuple[GrantName, ...]:
+        """Return every grant that a device was ever given, newest first, live or not."""
+        return tuple([grant.name for grant in reversed(self._ledger.grants_of(device))])
+
     def members_at(self, heads: Sequence[int]) -> dict[DeviceId, Role]:
         """Return who is a member in a version, ascending. Cost: one question a grant.
 

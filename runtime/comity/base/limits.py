@@ -22,7 +22,9 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "HALF_OPEN_MAX",
     "HANDSHAKE_TIMEOUT",
+    "HEADS_LEFT_MAX",
     "HEADS_SAID_MAX",
+    "MERGE_WAIT",
     "MESSAGE_BYTES_MAX",
     "ORPHANS_BYTES_MAX",
     "ORPHANS_COUNT_MAX",
@@ -110,6 +112,13 @@ REPORTS_KEPT_MAX: Final = 10_000
 
 COMMITS_COUNT_MAX: Final = 1024
 """Commits in one record: bounds what its decoder allocates for empty ones."""
+
+HEADS_LEFT_MAX: Final = 8
+"""Heads that are left to the next turn to merge: half the parents that it can have."""
+
+MERGE_WAIT: Final = Duration(30 * SECOND)
+"""How long more heads stand before somebody merges them without a turn; up to twice as long,
+at random, so that one does and the others see it."""
 
 HEADS_SAID_MAX: Final = 64
 """Heads in one summary; a replica with more says none: it will have merged them soon."""

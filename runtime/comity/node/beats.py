@@ -10,20 +10,29 @@ commit. It is sealed when its beat is over: at once if the actor was quiet, else
 after the last seal, when it is full, and always before anything is folded. One fold is under
 way at a time; the cell acknowledges it with `Folded` or refuses it with `BeatClosed`.
 Commits reach the cell only when they are durable here, in the order of the graph.
+More than `HEADS_LEFT_MAX` heads that nobody's turn merges for a while are merged without one.
 Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Final
 
 from comity.actor.fold import BeatClosed, Binding, Fold, FoldCommit, Folded, TurnEnded
-from comity.base.clock import Instant, Wall, after
+from comity.base.clock import Duration, Instant, Wall, after, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
-from comity.base.limits import BEAT_MAX, DRAFT_BYTES_MAX, DRAFT_TURNS_MAX, PARENTS_MAX
+from comity.base.limits import (
+    BEAT_MAX,
+    DRAFT_BYTES_MAX,
+    DRAFT_TURNS_MAX,
+    HEADS_LEFT_MAX,
+    MERGE_WAIT,
+    PARENTS_MAX,
+)
 from comity.log.entries import Entry, TurnEntry
 from comity.node import rows
 from comity.node.effects import Release, Table
@@ -91,6 +100,7 @@ class Beats:
         "_frontier",
         "_generation",
         "_journal",
+        "_merge_at",
         "_offer",
         "_own",
         "_phase",
@@ -109,6 +119,7 @@ class Beats:
         self._draft: _Draft | None = None
         self._rows = 0
         self._sealed_at: Instant | None = None
+        self._merge_at: Instant | None = None
         self._durable = len(journal.graph)
         self._generation = 0
         self._forget()
@@ -151,12 +162,23 @@ class Beats:
 
     @property
     def deadline(self) -> Instant | None:
-        """When the open draft is to be sealed; None while there is none that is durable."""
+        """When `tick` is due: to seal the open draft once it is durable, or to merge heads."""
+        return earliest(self._beat_over, self._merge_due)
+
+    @property
+    def _beat_over(self) -> Instant | None:
         if self._draft is None or not self._draft.durable:
             return None
         if self._sealed_at is None or self._draft.full:
             return Instant(0)
         return after(self._sealed_at, BEAT_MAX)
+
+    @property
+    def _merge_due(self) -> Instant | None:
+        """When to merge, or, if that is not settled yet, now: `tick` will settle it."""
+        if len(self._frontier) <= HEADS_LEFT_MAX or self._journal.role is None:
+            return None
+        return self._merge_at or Instant(0)
 
     # The life of the cell
 
@@ -186,7 +208,9 @@ class Beats:
             self.seal(step)
             draft = None
         if draft is None:
-            draft = _Draft(self._parents(step), step.now.wall, turn.serial)
+            parents = self._parents(step)
+            assert not isinstance(parents, Rejected), f"own merge refused: {parents}"
+            draft = _Draft(parents, step.now.wall, turn.serial)
             self._draft = draft
         draft.turns.append(turn.operations)
         draft.size += len(turn.operations) + 8
@@ -206,11 +230,24 @@ class Beats:
             self.tick(step)
 
     def tick(self, step: Step) -> None:
-        """Seal the draft if its beat is over; safe to call at any time."""
-        deadline = self.deadline
-        if deadline is not None and deadline <= step.instant:
+        """Seal the draft if its beat is over, merge heads; safe to call at any time."""
+        over = self._beat_over
+        if over is not None and over <= step.instant:
             self.seal(step)
+        self._merge_heads(step)
         step.touch(self._journal.topic)
+
+    def _merge_heads(self, step: Step) -> None:
+        """Merge heads that have stood long enough; forget the wait if a turn merged them."""
+        if self._merge_due is None:
+            self._merge_at = None
+        elif self._merge_at is None:
+            wait = Duration(MERGE_WAIT + self._journal.jitter(MERGE_WAIT))
+            self._merge_at = after(step.instant, wait)
+        elif self._merge_at <= step.instant:
+            self._merge_at = None
+            # A reader who would have to make a new epoch first may not: a writer will merge.
+            self.append(step)
 
     def seal(self, step: Step) -> None:
         """Turn the open draft, if there is one, into a commit of this device."""
@@ -250,9 +287,10 @@ class Beats:
     def append(self, step: Step, *entries: Entry) -> int | Rejected:
         """Make a commit of this device that no turn made: a grant, a removal, a merge."""
         self.seal(step)
-        made = self._journal.append(
-            step, entries=entries, parents=self._parents(step), wall=step.now.wall
-        )
+        parents = self._parents(step)
+        if isinstance(parents, Rejected):
+            return parents
+        made = self._journal.append(step, entries=entries, parents=parents, wall=step.now.wall)
         if not isinstance(made, Rejected):
             self._made(made)
         return made
@@ -261,6 +299,8 @@ class Beats:
         """Make a new epoch on top of the frontier, if the rotation rule asks for one."""
         self.seal(step)
         parents = self._parents(step)
+        if isinstance(parents, Rejected):
+            return parents
         if self._journal.choose_epoch(self._frontier) is not None:
             return None
         made = self._journal.rotate(step, parents=parents, wall=step.now.wall)
@@ -275,17 +315,25 @@ class Beats:
         if self._phase is Phase.AWAKE:
             self._own[commit] = None
 
-    def _parents(self, step: Step) -> tuple[CommitId, ...]:
+    def _parents(self, step: Step) -> tuple[CommitId, ...] | Rejected:
         """Return what the next commit builds on, ascending: the frontier and our own last."""
         graph = self._journal.graph
         own = self._journal.own_last
         if own is not None:
             self._frontier = self._journal.join(self._frontier, own)
         while len(self._frontier) > PARENTS_MAX:
-            some = tuple(sorted(map(graph.id_of, self._frontier[:PARENTS_MAX])))
+            # Each merge goes on from the one before, as commits of one author must.
+            first = [
+                next(head for head in self._frontier if graph.contains((head,), anchor))
+                for anchor in self._journal.anchors()
+                if graph.contains(self._frontier, anchor)
+            ]
+            heads = list(dict.fromkeys((*first, *self._frontier)))
+            some = tuple(sorted(map(graph.id_of, heads[:PARENTS_MAX])))
             merged = self._journal.append(step, entries=(), parents=some, wall=step.now.wall)
-            assert not isinstance(merged, Rejected), merged
-            self._frontier = [*self._frontier[PARENTS_MAX:], merged]
+            if isinstance(merged, Rejected):
+                return merged
+            self._frontier = [merged, *heads[PARENTS_MAX:]]
             if self._phase is Phase.AWAKE:
                 self._own[merged] = None
         return tuple(sorted(map(graph.id_of, self._frontier)))
@@ -300,18 +348,21 @@ class Beats:
                 self._extend(commit)
         else:
             self.feed(step)
+        step.touch(self._journal.topic)
 
     def keep_turns(self, commit: int, turns: tuple[bytes, ...]) -> None:
         """Keep the turns of a commit that will be fed soon, to spare a read."""
         if self._phase is not Phase.ASLEEP:
             self._recent[commit] = turns
 
-    def flipped(self, commit: int, *, shown: bool) -> None:
-        """Learn that an accepted commit became visible or hidden."""
+    def flipped(self, *, hidden: Sequence[int], shown: Sequence[int]) -> None:
+        """Learn that accepted commits became visible or hidden."""
         offered = self._fed if self._offer is None else self._offer.fed
-        if commit < offered or commit in self._own:
-            self._flip(commit, shown=shown)
-        if self._phase is Phase.ASLEEP:
+        for commits, is_shown in ((hidden, False), (shown, True)):
+            for commit in commits:
+                if commit < offered or commit in self._own:
+                    self._flip(commit, shown=is_shown)
+        if self._phase is Phase.ASLEEP and (hidden or shown):
             self._frontier = self._journal.effective_heads(range(self._durable))
 
     def _flip(self, commit: int, *, shown: bool) -> None:
@@ -340,6 +391,7 @@ class Beats:
         for commit in [commit for commit in self._own if commit < self._fed]:
             del self._own[commit]
         self.feed(step)
+        step.touch(self._journal.topic)
 
     def beat_closed(self, event: BeatClosed, step: Step) -> None:
         """The cell had run further: seal what it ran and offer the fold again."""

@@ -162,6 +162,8 @@ class Desk:
         drafts: dict[Topic, list[tuple[bytes, bytes]]] = {}
         for key, value in found.get(Table.DRAFT, ()):
             drafts.setdefault(rows.topic_of_key(key), []).append((key, value))
+        for topic in self._replicas:
+            step.touch(topic)
         for topic, left in drafts.items():
             self._replicas[topic].beats.recover(tuple(left), step)
         for key, value in found.get(Table.PEER, ()):

@@ -121,7 +121,7 @@ class Epochs:
         return min(newest, default=None)
 
     def history(self, key: bytes) -> bytes:
-        """Seal the newest keys held, for the inside of a new epoch commit whose key is `key`."""
+        """Seal the newest keys held, for the inside of a new epoch commit with this key."""
         newest = list(self._keys.items())[-WELCOME_KEYS_MAX:]
         plain = b"".join(epoch + held.key for epoch, held in newest)
         return self._crypto.seal(self._history_key(key), _NONCE, plain, self._topic)

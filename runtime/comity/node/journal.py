@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from comity.authority.authority import Authority
 from comity.authority.claim import Change, Claim, Standing, claim_of
-from comity.base.clock import Wall
+from comity.base.clock import Duration, Wall
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, Topic, short
 from comity.base.ports import Entropy
@@ -181,12 +181,20 @@ class Journal:
         return self._turn_counts[commit]
 
     def effective_heads(self, commits: Iterable[int]) -> list[int]:
-        """Return the commits among these that count and that none of the others follows."""
+        """Return the commits among these that count and that none of the others follows.
+
+        Ascending. Linear in the log, however many there are.
+        """
+        counts = {commit: None for commit in commits if self._visible[commit]}
+        followed = bytearray(len(self.graph))
         heads: list[int] = []
-        for commit in commits:
-            if self._visible[commit]:
-                heads = self.join(heads, commit)
-        return heads
+        for commit in range(len(self.graph) - 1, -1, -1):
+            if commit in counts and not followed[commit]:
+                heads.append(commit)
+            if commit in counts or followed[commit]:
+                for parent in self.graph.parents_of(commit):
+                    followed[parent] = 1
+        return heads[::-1]
 
     def join(self, heads: list[int], commit: int) -> list[int]:
         """Return the newest of these heads, none following another, and `commit`."""
@@ -194,6 +202,24 @@ class Journal:
         if any(head == commit or before(commit, head) for head in heads):
             return heads
         return [*(head for head in heads if not before(head, commit)), commit]
+
+    def anchors(self) -> list[int]:
+        """Return what must lie in the past of any next commit of ours, as far as it is here.
+
+        Our last commit, because of the backlink, and the grant that we act under.
+        """
+        found = [] if self.own_last is None else [self.own_last]
+        if self._authority is not None:
+            grant = self._authority.grant_for(self._hand.signer.device)
+            index = None
+            if isinstance(grant, CommitGrant):
+                index = self.graph.index_of(grant.commit)
+            found += [] if index is None else [index]
+        return found
+
+    def jitter(self, longest: Duration) -> Duration:
+        """Draw a wait of at most this length."""
+        return Duration(longest * int.from_bytes(self._hand.entropy.draw(2), "big") >> 16)
 
     def turns_of(self, commit: Commit) -> tuple[bytes, ...]:
         """Open a commit that was accepted before and return its turns' operations."""
@@ -412,7 +438,10 @@ class Journal:
         return refusal
 
     def _own_grants(self) -> list[Grant]:
-        """Our grants, the one to try first first: the present best, our last, our first."""
+        """Our grants, the one to try first first: the present best, our last, all others.
+
+        A draft may be older than what is known now, so any of them may be the one it needs.
+        """
         found: list[Grant] = []
         assert self._authority is not None
         best = self._authority.grant_for(self._hand.signer.device)
@@ -422,6 +451,7 @@ class Journal:
             found.append(self.graph.auth_of(self.own_last))
         if self.grant:
             found.append(CommitGrant(CommitId(self.grant)))
+        found += self._authority.grants_of(self._hand.signer.device)
         return list(dict.fromkeys(found))
 
     def _insert_own(
@@ -487,9 +517,7 @@ class Journal:
             self._visible[commit] = True
         return change
 
-    def _learn(
-        self, index: int, checked: Checked, step: Step | None
-    ) -> tuple[CommitId, ...]:
+    def _learn(self, index: int, checked: Checked, step: Step | None) -> tuple[CommitId, ...]:
         """Take the keys that an epoch commit brings, name their epochs, judge its wraps."""
         if not checked.sealed.is_epoch:
             return ()

@@ -243,10 +243,7 @@ class Replica:
         if step is None:
             self.holdings.add(inserted.id, graph.gen_of(inserted.index))
             return
-        for commit in inserted.change.hidden:
-            self.beats.flipped(commit, shown=False)
-        for commit in inserted.change.shown:
-            self.beats.flipped(commit, shown=True)
+        self.beats.flipped(hidden=inserted.change.hidden, shown=inserted.change.shown)
         source = self._arriving
         if source is not None:
             self.beats.keep_turns(inserted.index, inserted.turns)
