@@ -9,13 +9,27 @@ Source: ARCHITECTURE invariant 4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from comity.base.clock import Wall
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.limits import REPORTS_KEPT_MAX
 
-__all__ = ["Refusals", "Refused"]
+__all__ = ["PASSING", "Refusals", "Refused"]
+
+PASSING: Final = frozenset(
+    {
+        Reason.BAD_SIGNATURE,
+        Reason.BUFFER_FULL,
+        Reason.NO_KEY,
+        Reason.PARENT_UNKNOWN,
+        Reason.QUOTA,
+        Reason.RATE,
+        Reason.WRONG_KEY,
+    }
+)
+"""Refusals that another copy, another moment or another key may undo: not remembered by id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, earliest
-from comity.base.errors import Rejected
-from comity.base.ids import CommitId, DeviceId, LinkId, Topic
+from comity.base.errors import Reason, Rejected
+from comity.base.ids import CommitId, DeviceId, LinkId, Topic, short
+from comity.base.limits import REPORTS_KEPT_MAX
 from comity.log.entries import Entry
 from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
 from comity.node import rows
@@ -24,6 +25,7 @@ from comity.node.commands import TopicStatus
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
 from comity.node.orphans import Orphan, Orphans
+from comity.node.refusals import PASSING
 from comity.node.step import Rows, Step
 from comity.wire.records import Commit
 
@@ -81,7 +83,7 @@ class Replica:
         "_arriving",
         "_listener",
         "_orphans",
-        "_own_commits",
+        "_refused",
         "beats",
         "holdings",
         "journal",
@@ -106,6 +108,7 @@ class Replica:
         self._listener = listener
         self._orphans = Orphans()
         self._arriving: Source | None = None
+        self._refused: dict[CommitId, None] = {}
         self.holdings = Holdings(store)
         self.journal = Journal(
             topic,
@@ -149,9 +152,11 @@ class Replica:
                 continue
             checked = self.journal.examine(arrived)
             if isinstance(checked, Missing):
+                checked = self._orphaned(checked)
+            if isinstance(checked, Missing):
                 self._park(step, checked, arrived, origin)
             elif isinstance(checked, Rejected):
-                self._listener.refused(step, self.topic, identifier, checked, origin)
+                queue += self._refuse(step, identifier, checked, origin)
             else:
                 queue += self._accept(step, checked, origin)
 
@@ -224,6 +229,26 @@ class Replica:
             self._listener.refused(step, self.topic, missing.id, refusal, source)
         elif missing.parents:
             self._listener.lacking(step, self.topic, missing.parents, source)
+
+    def _orphaned(self, missing: Missing) -> Missing | Rejected:
+        """Refuse what builds on what was refused for good: it waits for nothing."""
+        for parent in missing.parents:
+            if parent in self._refused:
+                return Rejected(Reason.PARENT_REJECTED, short(parent))
+        return missing
+
+    def _refuse(
+        self, step: Step, commit: CommitId, refusal: Rejected, source: Source
+    ) -> list[tuple[Commit, Source]]:
+        """Refuse a commit and return the orphans that are refused because of it."""
+        self._listener.refused(step, self.topic, commit, refusal, source)
+        if refusal.reason in PASSING:
+            return []
+        self._refused[commit] = None
+        if len(self._refused) > REPORTS_KEPT_MAX:
+            del self._refused[next(iter(self._refused))]
+        waiting = self._orphans.wanted(commit)
+        return [(orphan.commit, (source[0], orphan.source)) for orphan in waiting]
 
     def _accept(
         self, step: Step, checked: Checked, source: Source

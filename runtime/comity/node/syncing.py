@@ -26,6 +26,7 @@ from comity.node.dialer import Purpose
 from comity.node.effects import AwaitRoom, Table
 from comity.node.links import Link, Links
 from comity.node.peer_view import PeerView
+from comity.node.refusals import PASSING
 from comity.node.replica import Source
 from comity.node.step import Rows, Step
 from comity.protocol.sync import TopicSync
@@ -67,19 +68,6 @@ __all__ = ["Syncing"]
 
 _ROOM_BYTES: Final = 16 * 1024
 """A page of commits beyond this waits for room on its link before the next one is read."""
-
-_PASSING: Final = frozenset(
-    {
-        Reason.BAD_SIGNATURE,
-        Reason.BUFFER_FULL,
-        Reason.NO_KEY,
-        Reason.PARENT_UNKNOWN,
-        Reason.QUOTA,
-        Reason.RATE,
-        Reason.WRONG_KEY,
-    }
-)
-"""Refusals that another copy, another moment or another key may undo: not remembered by id."""
 
 
 class _Table:
@@ -421,7 +409,7 @@ class Syncing:
     ) -> None:
         """A commit was refused: remember why, and tell who brought it."""
         self._desk.refused(step, topic, commit, refusal, source[1])
-        if refusal.reason not in _PASSING:
+        if refusal.reason not in PASSING:
             known = self._refused.setdefault(topic, {})
             known[commit] = None
             if len(known) > REPORTS_KEPT_MAX:
