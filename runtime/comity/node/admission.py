@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from comity.base.clock import Wall
 from comity.base.errors import LinkError, Reason, Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
+from comity.base.limits import WELCOME_KEYS_MAX
 from comity.base.ports import Entropy
 from comity.log.entries import AddEntry, Role
 from comity.node import rows
@@ -114,6 +115,8 @@ class Admission:
         replica = None if row is None else replica_of(row.topic)
         if handle is None or row is None or replica is None:
             return Rejected(Reason.INVITE_UNKNOWN)
+        if len(replica.journal.epochs) > WELCOME_KEYS_MAX:
+            return Rejected(Reason.QUOTA, f"{len(replica.journal.epochs)} keys to hand over")
         if row.spent_by and row.spent_by != link.peer:
             return Rejected(Reason.INVITE_USED, f"by device {short(row.spent_by)}")
         if row.spent_by:

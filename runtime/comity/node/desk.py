@@ -13,6 +13,7 @@ from typing import assert_never
 
 from comity.base.errors import Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
+from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.log.entries import RemoveEntry, Role
 from comity.node import commands, rows
 from comity.node.admission import Admission
@@ -229,8 +230,8 @@ class Desk:
             actor_type=journal.actor_type,
             grant=grant,
             keys=journal.epochs.held,
-            relays=tuple(self._relays),
-            peers=self._peers_of(replica),
+            relays=tuple(self._relays)[:WELCOME_ADDRESSES_MAX],
+            peers=self._peers_of(replica)[:WELCOME_ADDRESSES_MAX],
         )
         step.when_durable(lambda later: self.links.say(link, welcome, later))
         step.when_durable(lambda later: self.syncing.announce(replica.topic, later))
@@ -245,18 +246,29 @@ class Desk:
         for address in welcome.relays:
             self._use_relay(address, step)
         for device, address in welcome.peers:
-            self._know(device, address, step)
+            if device not in self._peers:
+                self._know(device, address, step)
         step.when_durable(lambda later: self.syncing.announce(welcome.topic, later))
 
     def _learn_peers(self, link: Link, record: Peers, step: Step) -> None:
-        """Remember where members are. A peer's word for itself counts over others'."""
+        """Remember where members are, as members say.
+
+        A peer's word for itself counts over others'; strangers are not listened to.
+        """
+        assert link.peer is not None
+        if not self._shares(link.peer):
+            return
         for device, address in record.peers:
-            if device == link.peer or device not in self._peers:
+            if self._shares(device) and (device == link.peer or device not in self._peers):
                 self._know(device, address, step)
 
+    def _shares(self, device: DeviceId) -> bool:
+        """Tell whether a device is known to be a member of an actor that is held here."""
+        found = [replica.journal.authority for replica in self._replicas.values()]
+        return any(each is not None and each.role_of(device) is not None for each in found)
+
     def _know(self, device: DeviceId, address: str, step: Step) -> None:
-        shared = any(self.trusts(replica.topic, device) for replica in self._replicas.values())
-        if device == self.device or not shared or self._peers.get(device) == address:
+        if device == self.device or self._peers.get(device) == address:
             return
         self._peers[device] = address
         step.put(Table.PEER, device, address.encode())

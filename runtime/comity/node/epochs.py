@@ -51,6 +51,10 @@ class Epochs:
         self._given: dict[bytes, bytes] = {}
         self._stored: dict[CommitId, bytes] = {}
 
+    def __len__(self) -> int:
+        """Return how many keys are held."""
+        return len(self._keys)
+
     @property
     def held(self) -> tuple[tuple[CommitId, bytes], ...]:
         """Every key that is held, by epoch, ascending: what a newcomer is given."""

@@ -38,16 +38,38 @@ from comity.protocol.session import (
     Session,
     SessionEvent,
 )
-from comity.wire.records import Codec, Commits, Record
+from comity.wire.records import (
+    Announce,
+    Codec,
+    Commits,
+    JoinRequest,
+    Peers,
+    Receipt,
+    Reconcile,
+    Record,
+    Refusal,
+    Since,
+    Subscribe,
+    Summary,
+    Want,
+    Welcome,
+)
 
 __all__ = ["Conversation", "Link", "Links"]
 
 _RECORDS_MAX: Final = 64
-"""Records in one message that carry no commits: each has its own bound of some kilobytes."""
+"""Records in one message: what most steps say many times over."""
 
 _BULK_BYTES: Final = 512 * 1024
-"""Commits in one message, after which it is sent: twice the bound of one record, so that the
-record that passes it still fits a message."""
+"""Bytes in one message, after which it is sent: no record has more than 400 kB, so that the
+one that passes it still fits a message."""
+
+
+_ITEM_BYTES: Final = 40
+"""An id or a key in a record, with its framing."""
+
+_ADDRESS_BYTES: Final = 320
+"""A device and its address, at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -352,10 +374,29 @@ def _host(address: str) -> str:
 
 
 def _bulk(records: Sequence[Record]) -> int:
-    """Return the bytes of commits in these records."""
-    return sum(
-        len(commit.sealed) + len(commit.beside)
-        for record in records
-        if isinstance(record, Commits)
-        for commit in record.commits
-    )
+    """Return about how many bytes these records have."""
+    return sum(map(_size, records))
+
+
+def _size(record: Record) -> int:
+    """Return about how many bytes a record has, not less: what it lists, and a little."""
+    match record:
+        case Commits(_, commits):
+            return sum(len(commit.sealed) + len(commit.beside) + 16 for commit in commits)
+        case Reconcile(_, body):
+            return len(body)
+        case Announce(tags):
+            return len(tags) * _ITEM_BYTES
+        case Subscribe(topics):
+            return len(topics) * _ITEM_BYTES
+        case Want(_, ids) | Receipt(_, ids) | Refusal(_, _, _, ids) | Summary(_, _, _, ids):
+            return len(ids) * _ITEM_BYTES
+        case Peers(peers):
+            return len(peers) * _ADDRESS_BYTES
+        case Welcome():
+            addresses = len(record.relays) + len(record.peers)
+            return len(record.keys) * 2 * _ITEM_BYTES + addresses * _ADDRESS_BYTES
+        case Since() | JoinRequest():
+            return _ITEM_BYTES
+        case _:
+            assert_never(record)
