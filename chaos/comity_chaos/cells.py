@@ -108,19 +108,35 @@ class Cells:
         if hosted is not None:
             hosted.folds.append(fold)
 
-    def release(self, topic: Topic, serial: int) -> None:
-        """Let the replies of durable turns out."""
+    def release(self, topic: Topic, serial: int) -> int:
+        """Let the replies of durable turns out; return how many."""
         hosted = self._hosted.get(topic)
         if hosted is None:
-            return
+            return 0
         hosted.released = max(hosted.released, serial)
+        count = 0
         while hosted.held and hosted.held[0][0] <= hosted.released:
             _, reply, outcome = hosted.held.popleft()
             reply.settle(outcome)
+            count += 1
+        return count
+
+    @property
+    def busy(self) -> bool:
+        """Whether any cell has work."""
+        return any(map(_has_work, self._hosted.values()))
 
     def ready(self) -> list[Topic]:
         """Return the cells that have work, in the order in which they were activated."""
         return [topic for topic, hosted in self._hosted.items() if _has_work(hosted)]
+
+    def topics(self) -> tuple[Topic, ...]:
+        """Return the hosted cells, in the order in which they were activated."""
+        return tuple(self._hosted)
+
+    def waiting(self) -> int:
+        """Return how many messages wait in mailboxes, and how many replies for the disk."""
+        return sum(len(each.mailbox) + len(each.held) for each in self._hosted.values())
 
     def run(self, topic: Topic) -> str:
         """Do one item of a cell's work; say what it was."""

@@ -8,24 +8,55 @@ Source: CHAOS 'Faults', Disk; ARCHITECTURE invariant 3.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 
-from comity.node.effects import Drop, Put, Read, Table, Write
+from comity.node.effects import Put, Read, Table, Write
 
-__all__ = ["Disk"]
+__all__ = ["Disk", "Image"]
 
 Rows = tuple[tuple[bytes, bytes], ...]
+Image = dict[Table, dict[bytes, bytes]]
+"""A copy of all that is durable on a disk: a backup."""
+
+
+class _Sorted:
+    """One table: values by key, and the keys in order."""
+
+    __slots__ = ("keys", "values")
+
+    def __init__(self, values: dict[bytes, bytes]) -> None:
+        self.values = values
+        self.keys = sorted(values)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if key not in self.values:
+            if self.keys and key > self.keys[-1]:
+                self.keys.append(key)
+            else:
+                insort(self.keys, key)
+        self.values[key] = value
+
+    def drop(self, key: bytes) -> None:
+        if self.values.pop(key, None) is not None:
+            del self.keys[bisect_left(self.keys, key)]
 
 
 class Disk:
-    """The disk of one node; it outlives the node's crashes."""
+    """The disk of one node; it outlives the node's crashes.
 
-    __slots__ = ("_pending", "_tables", "reads", "writes")
+    full: it takes no more, and every write on its way fails. slowness: a sync takes so many
+    times as long. writes, reads: how many there were.
+    """
+
+    __slots__ = ("_pending", "_tables", "full", "reads", "slowness", "writes")
 
     def __init__(self) -> None:
         """Start empty."""
-        self._tables: dict[Table, dict[bytes, bytes]] = {table: {} for table in Table}
+        self._tables = {table: _Sorted({}) for table in Table}
         self._pending: deque[Write] = deque()
+        self.full = False
+        self.slowness = 1
         self.writes = 0
         self.reads = 0
 
@@ -44,11 +75,16 @@ class Disk:
         write = self._pending.popleft()
         for change in write.changes:
             table = self._tables[change.table]
-            match change:
-                case Put(_, key, value):
-                    table[key] = value
-                case Drop(_, key):
-                    table.pop(key, None)
+            if isinstance(change, Put):
+                table.put(change.key, change.value)
+            else:
+                table.drop(change.key)
+        return write
+
+    def fail(self) -> Write:
+        """Fail the oldest pending write, and with it all that came after; return it."""
+        write = self._pending[0]
+        self._pending.clear()
         return write
 
     def crash(self, kept: int) -> None:
@@ -60,35 +96,47 @@ class Disk:
     def read(self, read: Read) -> Rows:
         """Return the rows that a read asks for, durable or not, as a page cache would."""
         self.reads += 1
-        table = dict(self._tables[read.table])
+        table = self._tables[read.table]
+        first, stop = bisect_left(table.keys, read.start), bisect_left(table.keys, read.stop)
+        if not self._pending:
+            keys = table.keys[first : min(stop, first + read.rows_max)]
+            return tuple([(key, table.values[key]) for key in keys])
+        found = {key: table.values[key] for key in table.keys[first:stop]}
         for write in self._pending:
             for change in write.changes:
-                if change.table is not read.table:
+                if change.table is not read.table or not read.start <= change.key < read.stop:
                     continue
                 if isinstance(change, Put):
-                    table[change.key] = change.value
+                    found[change.key] = change.value
                 else:
-                    table.pop(change.key, None)
-        keys = sorted(key for key in table if read.start <= key < read.stop)
-        return tuple((key, table[key]) for key in keys[: read.rows_max])
+                    found.pop(change.key, None)
+        return tuple(sorted(found.items())[: read.rows_max])
 
     def rows(self) -> dict[Table, Rows]:
         """Return all that is durable, as a node finds it when it starts."""
-        return {table: tuple(sorted(rows.items())) for table, rows in self._tables.items()}
+        return {
+            table: tuple([(key, rows.values[key]) for key in rows.keys])
+            for table, rows in self._tables.items()
+        }
 
-    def image(self) -> dict[Table, dict[bytes, bytes]]:
-        """Return a copy of what is durable: a backup."""
-        return {table: dict(rows) for table, rows in self._tables.items()}
+    def table(self, table: Table) -> Rows:
+        """Return what is durable of one table, in key order."""
+        rows = self._tables[table]
+        return tuple([(key, rows.values[key]) for key in rows.keys])
 
-    def restore(self, image: dict[Table, dict[bytes, bytes]]) -> None:
+    def image(self) -> Image:
+        """Return a copy of what is durable."""
+        return {table: dict(rows.values) for table, rows in self._tables.items()}
+
+    def restore(self, image: Image) -> None:
         """Put a backup back; what was on its way is lost."""
         self._pending.clear()
-        self._tables = {table: dict(rows) for table, rows in image.items()}
+        self._tables = {table: _Sorted(dict(rows)) for table, rows in image.items()}
 
     def bytes_of_everything(self) -> bytes:
         """Return every byte that is durable: to search it for what must not be there."""
         parts: list[bytes] = []
         for rows in self._tables.values():
-            for key, value in rows.items():
+            for key, value in rows.values.items():
                 parts += (key, value)
         return b"\n".join(parts)

@@ -1,6 +1,7 @@
-"""`Sim`: a few nodes that share an actor, in a world that can be cut and crashed.
+"""`Sim`: a few nodes that share an actor, in a world that can be cut, crashed and lied to.
 
-Owns: the surface that tests are written against. May not know: how the world works.
+Owns: the surface that tests are written against, and the phases of a run. May not know: how
+the world works, what each oracle promises.
 
     def test_converges():
         with Sim(seed=7, nodes=3) as sim:
@@ -8,21 +9,21 @@ Owns: the surface that tests are written against. May not know: how the world wo
             a.tell(Todo.add, "milk"); sim.cut(a, b, c); b.tell(Todo.add, "eggs"); sim.heal()
             assert sorted(sim.settle().state["items"]) == ["eggs", "milk"]
 
-Source: API 'Testing, the same classes'.
+Phases: calm --share--> under faults, if there is a plan --heal--> healed --settle--> agreed
+Source: API 'Testing, the same classes'; CHAOS 'Phases'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
-from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Wall
+from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Instant, Wall
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, Token, Topic
 from comity.crypto.port import Crypto
@@ -34,107 +35,86 @@ from comity.node.core import Local
 from comity.protocol.invite import Invite
 from comity.wire.codec import ProtobufCodec
 from comity_chaos.cells import Reply
-from comity_chaos.world import SimNode, World
+from comity_chaos.faults.kind import Stage
+from comity_chaos.nemesis import Nemesis
+from comity_chaos.node import SimNode
+from comity_chaos.oracles.agreement import Invariant, difference
+from comity_chaos.oracles.judge import Judge
+from comity_chaos.oracles.liveness import REACH_MAX
+from comity_chaos.oracles.oracle import Violation
+from comity_chaos.plan import Plan, Turn
+from comity_chaos.refs import Settled, SimRef
+from comity_chaos.scene import Part, Scene
+from comity_chaos.treason import Traitor
+from comity_chaos.workload import resolve
+from comity_chaos.world import World
 
 __all__ = ["Settled", "Sim", "SimRef"]
 
 A = TypeVar("A", bound=Actor)
-A_co = TypeVar("A_co", bound=Actor, covariant=True)
-R = TypeVar("R")
-P = ParamSpec("P")
 
+_HOUR_MS: Final = HOUR // MILLISECOND
+_COMMAND_MAX: Final = Duration(10 * MINUTE)
+_SAMPLE: Final = Duration(500 * MILLISECOND)
+_AGREE_MAX: Final = Duration(10 * MINUTE)
+"""How long after healing until all agree: backoff, handshakes and a full reconciliation."""
 
-_HOUR_MS = HOUR // MILLISECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What all replicas agree on once nothing is left to say.
-
-    state: the fields as plain values. state_bytes: the same, canonical. heads: of the log.
-    """
-
-    state: Mapping[str, object]
-    state_bytes: bytes
-    heads: tuple[CommitId, ...]
-    commits: int
-
-
-class SimRef(Generic[A_co]):
-    """One node's replica of the shared actor."""
-
-    __slots__ = ("_sim", "actor_type", "node", "topic")
-
-    def __init__(self, sim: Sim, node: SimNode, actor_type: ActorType, topic: Topic) -> None:
-        """Only `Sim` makes these."""
-        self._sim = sim
-        self.node = node
-        self.actor_type = actor_type
-        self.topic = topic
-
-    def __repr__(self) -> str:
-        """Show the type and the node."""
-        return f"<{self.actor_type.name} on node {self.node.index}>"
-
-    def tell(
-        self: SimRef[A],
-        method: Callable[Concatenate[A, P], Any],
-        /,
-        *arguments: P.args,
-        **keywords: P.kwargs,
-    ) -> None:
-        """Send a message; it is handled as the simulation runs."""
-        self._sim.post(self, method, arguments, keywords, None)
-
-    def ask(
-        self: SimRef[A],
-        method: Callable[Concatenate[A, P], R],
-        /,
-        *arguments: P.args,
-        **keywords: P.kwargs,
-    ) -> Reply[R]:
-        """Send a message; the reply has its `value` once the simulation ran far enough."""
-        reply: Reply[R] = Reply()
-        self._sim.post(self, method, arguments, keywords, reply)
-        return reply
-
-    @property
-    def state(self) -> Mapping[str, object]:
-        """The fields on this node now, as plain values."""
-        return self._sim.cell(self).snapshot()
-
-    @property
-    def state_bytes(self) -> bytes:
-        """The same as canonical bytes."""
-        return self._sim.cell(self).state_bytes()
+_CHECK_EVERY: Final = 16
+"""Events between two looks at whether all agree."""
 
 
 class Sim:
     """A simulated deployment. Everything in it is a function of `seed`.
 
     nodes: how many, reachable from one another unless cut. crypto: 'symbolic' for speed,
-    'sodium' for the real thing. relay: add a relay that every node uses.
+    'sodium' for the real thing. relay: add a relay that every node uses. plan: what goes wrong,
+    from the first `share` on; seed, nodes, crypto and relays are its own then.
     """
 
     def __init__(
-        self, seed: int = 0, nodes: int = 3, *, crypto: str = "symbolic", relay: bool = False
+        self,
+        seed: int = 0,
+        nodes: int = 3,
+        *,
+        crypto: str = "symbolic",
+        relay: bool = False,
+        plan: Plan | None = None,
+        keep: tuple[int, int] = (0, 0),
     ) -> None:
         """Switch the nodes on."""
+        if plan is None:
+            plan = Plan(seed=seed, nodes=nodes, crypto=crypto, relays=int(relay))
         kinds: dict[str, Callable[[], Crypto]] = {"symbolic": Symbolic, "sodium": Sodium}
-        if crypto not in kinds:
-            raise UsageError(f"{crypto!r} is no crypto profile: use 'symbolic' or 'sodium'")
-        if nodes < 1:
-            raise UsageError(f"{nodes} nodes are too few: use at least 1")
-        self.world = World(seed, kinds[crypto](), ProtobufCodec())
+        if plan.crypto not in kinds:
+            raise UsageError(
+                f"{plan.crypto!r} is no crypto profile: use 'symbolic' or 'sodium'"
+            )
+        if plan.nodes < 1:
+            raise UsageError(f"{plan.nodes} nodes are too few: use at least 1")
+        self.plan = plan
+        self.world = World(plan.seed, kinds[plan.crypto](), ProtobufCodec(), keep=keep)
+        self.world.network.calm = plan.calm
+        self.world.started = self._host
+        self.scene = Scene(self.world)
+        self.world.forgiven = lambda node: not self.scene.trusted(node)
+        self.judge = Judge(self.scene)
+        self.nemesis: Nemesis | None = None
+        self.replies: list[tuple[Turn, Reply[Any]]] = []
         self._refs: list[SimRef[Any]] = []
-        self.nodes = [self.world.add() for _ in range(nodes)]
-        self.relay: SimNode | None = None
-        for node in self.nodes:
-            self._command(node, partial(commands.Listening, address=_address(node)))
-        if relay:
-            self.relay = self.world.add(Local(relay=True))
+        self._began = Instant(0)
+        self._healed = False
+        self._concluded = False
+        self.nodes: list[SimNode] = []
+        for index in range(plan.nodes):
+            lies = index in plan.byzantine
+            if lies:
+                self.scene.byzantine[index] = "the plan says so"
+            self.nodes.append(self.world.add(wrap=Traitor if lies else None))
+        relays = [self.world.add(Local(relay=True)) for _ in range(plan.relays)]
+        self.relay = relays[0] if relays else None
+        for relay_node in relays:
             for node in self.nodes:
-                self._use_relay(node)
+                self._command(node, partial(commands.UseRelay, address=relay_node.address))
 
     def __enter__(self) -> Self:
         """Return the simulation."""
@@ -146,8 +126,10 @@ class Sim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Check every invariant once more, unless the test failed already."""
+        """Let a plan run to its end, and check every invariant, unless the test failed."""
         if kind is None:
+            if self.nemesis is not None and not self._concluded:
+                self.survive()
             self.check()
 
     # Sharing
@@ -155,7 +137,7 @@ class Sim:
     def share(
         self, actor_class: type[A], *, on: int | None = None, roles: Sequence[Role] = ()
     ) -> list[SimRef[A]]:
-        """Found an actor on the first node and let the others in.
+        """Found an actor on the first node and let the others in; then a plan's faults begin.
 
         on: how many nodes take part, all if not given. roles: of the second node and those
         after it; writers where none is given.
@@ -164,18 +146,22 @@ class Sim:
         founder = self.nodes[0]
         topic = self._command(founder, lambda t: commands.Create(t, actor_type.name))
         assert isinstance(topic, bytes)
-        first: SimRef[A] = SimRef(self, founder, actor_type, Topic(topic))
+        part = Part(founder, Topic(topic), actor_type)
+        first: SimRef[A] = SimRef(self, part)
         self._open(first, create=True)
         refs = [first]
         for place, node in enumerate(self.nodes[1:on]):
             role = roles[place] if place < len(roles) else Role.WRITER
             joined = self.join(node, self.invite(first, role))
             assert joined == topic
-            ref: SimRef[A] = SimRef(self, node, actor_type, Topic(topic))
+            ref: SimRef[A] = SimRef(self, Part(node, Topic(topic), actor_type))
             self._open(ref, create=False)
             refs.append(ref)
-        self._refs += refs
         self.settle()
+        for ref in refs:
+            self.scene.devices[ref.node.running()[0].device] = ref.node.index
+        if self.plan.size and self.nemesis is None:
+            self._begin()
         return refs
 
     def invite(self, host: SimRef[Any], role: Role = Role.WRITER) -> Invite:
@@ -201,9 +187,10 @@ class Sim:
             host.node, lambda token: commands.Remove(token, host.topic, device)
         )
         assert isinstance(removal, bytes)
+        self.scene.removed[member.node.index] = f"node {host.node.index} removed it"
         return CommitId(removal)
 
-    # Faults
+    # Faults by hand
 
     def cut(self, *sides: SimRef[Any] | list[SimRef[Any]]) -> None:
         """Let nothing pass between these sides, each a ref or a list of refs.
@@ -213,20 +200,81 @@ class Sim:
         groups = [side if isinstance(side, list) else [side] for side in sides]
         self.world.cut([[ref.node.index for ref in group] for group in groups])
 
-    def heal(self) -> None:
-        """Let everything pass again, and switch on whoever is off."""
-        self.world.heal()
-        for node in self.world.nodes:
-            if not node.up:
-                self._restart(node)
-
     def crash(self, ref: SimRef[Any]) -> None:
         """Cut a node's power."""
         self.world.crash(ref.node)
 
     def restart(self, ref: SimRef[Any]) -> None:
         """Switch a node on again; it finds what was durable."""
-        self._restart(ref.node)
+        self.world.start(ref.node)
+
+    # A plan
+
+    def always(self, invariant: Invariant) -> None:
+        """Judge a promise of the app whenever a replica is at rest, and at the end.
+
+        invariant: takes the fields as plain values; false, or an assert in it, breaks it.
+        """
+        self.judge.always(invariant)
+
+    def survive(self) -> Settled:
+        """Let the plan happen, heal everything, settle, and let every oracle judge the run.
+
+        Raises: Violation, in plain words.
+        """
+        if self.nemesis is None:
+            self._begin()
+        left = self._began + self.plan.span_ms * MILLISECOND - self.world.now
+        if left > 0:
+            self.world.run_for(Duration(left))
+        self._concluded = True
+        if self.plan.beyond:
+            self.judge.conclude(safety_only=True)
+            return Settled({}, b"", (), 0)
+        self.heal()
+        settled = self.settle()
+        reach = self.judge.reach
+        self._wait(lambda: reach.missing() is None, Duration(REACH_MAX))
+        self.judge.sample()
+        self.settle()
+        self.judge.conclude(safety_only=False)
+        return settled
+
+    def _begin(self) -> None:
+        """Begin the plan: arm its faults, send its work, let the oracles look now and then."""
+        self._began = self.world.now
+        self.nemesis = Nemesis(Stage(self.scene), self.plan.faults)
+        for turn in self.plan.turns:
+            self.world.time.after(turn.ms * MILLISECOND, self._work, turn)
+        self.nemesis.arm()
+        self._sample()
+
+    def _sample(self) -> None:
+        self.judge.sample()
+        if not self._concluded:
+            self.world.time.after(_SAMPLE, self._sample)
+
+    def _work(self, turn: Turn) -> None:
+        """Send one message of the plan, if the node is up to take it."""
+        ref = next((ref for ref in self._refs if ref.node.index == turn.node), None)
+        if ref is None or not ref.node.up:
+            return
+        method = ref.actor_type.methods.get(turn.method)
+        if method is None:
+            raise UsageError(f"{ref.actor_type.name} has no message {turn.method!r}")
+        arguments = resolve(self.world.keyed, ref.actor_type, turn)
+        reply: Reply[Any] = Reply()
+        self.replies.append((turn, reply))
+        self.post(ref, method, arguments, {}, reply)
+
+    def heal(self) -> None:
+        """Let everything pass again, undo a plan's faults, switch on whoever is off."""
+        if self.nemesis is not None:
+            self.nemesis.heal()
+        self.world.heal()
+        for node in self.world.nodes:
+            if not node.up:
+                self.world.start(node)
 
     # Time
 
@@ -234,22 +282,23 @@ class Sim:
         """Let time pass."""
         self.world.run_for(Duration(int(seconds * SECOND)))
 
-    def settle(self, *, minutes: int = 10) -> Settled:
+    def settle(self, *, minutes: int = _AGREE_MAX // MINUTE) -> Settled:
         """Let time pass until all replicas agree, then return what they agree on.
 
-        Raises: AssertionError that names the nodes that differ, if they do not agree in time.
+        Raises: Violation that names the nodes that differ, if they do not agree in time.
         """
-        limit = Duration(minutes * MINUTE)
-        refs = [ref for ref in self._refs if ref.node.up]
-        if not refs:
+        parts = [ref.part for ref in self._refs if ref.node.up and self._judged(ref.part)]
+        if not parts:
             self.run(1)
             return Settled({}, b"", (), 0)
         self.run(1)
-        agreed = self.world.wait_for(lambda: self._agree(refs), limit)
-        assert agreed, self._difference(refs)
-        first = refs[0]
-        status = self._status(first)
-        return Settled(first.state, first.state_bytes, status.heads, status.commits)
+        if not self._wait(lambda: _agree(parts), Duration(minutes * MINUTE)):
+            raise Violation("liveness", f"after {minutes} minutes {_disagreement(parts)}")
+        first = parts[0]
+        replica = first.replica
+        assert replica is not None
+        graph = replica.journal.graph
+        return Settled(first.cell.snapshot(), first.cell.state_bytes(), graph.heads, len(graph))
 
     def check(self) -> None:
         """Assert the invariants of every running cell."""
@@ -258,9 +307,27 @@ class Sim:
                 node.running()[1].check()
 
     @property
+    def elapsed_ms(self) -> int:
+        """Simulated milliseconds since the plan began; 0 before that."""
+        return (self.world.now - self._began) // MILLISECOND if self.nemesis else 0
+
+    @property
     def trace(self) -> str:
         """The digest of all that happened: equal for equal seeds."""
         return self.world.trace
+
+    def _judged(self, part: Part) -> bool:
+        index = part.node.index
+        return self.scene.trusted(part.node) and index not in self.scene.removed
+
+    def _wait(self, ready: Callable[[], bool], limit: Duration) -> bool:
+        """Let time pass until something is so, looking now and then."""
+        end = self.world.now + limit
+        while not ready():
+            for _ in range(_CHECK_EVERY):
+                if self.world.now > end or not self.world.run_one():
+                    return ready()
+        return True
 
     # For refs
 
@@ -272,67 +339,75 @@ class Sim:
         keywords: Mapping[str, Any],
         reply: Reply[Any] | None,
     ) -> None:
-        """Put a message into the mailbox of a replica."""
-        if not ref.node.up:
-            raise UsageError(f"node {ref.node.index} is off: restart it first")
+        """Put a message into the mailbox of a replica. Raises: UsageError if it is off."""
+        ref.node.require_up()
         _, cells = ref.node.running()
         cells.post(ref.topic, ref.actor_type.message(method, arguments, keywords), reply)
         self.world.poke(ref.node)
 
-    def cell(self, ref: SimRef[Any]) -> Cell:
-        """Return the cell of a replica."""
-        if not ref.node.up:
-            raise UsageError(f"node {ref.node.index} is off: restart it first")
-        return ref.node.running()[1].cell(ref.topic)
-
     def _open(self, ref: SimRef[Any], *, create: bool) -> None:
         _, cells = ref.node.running()
         cells.activate(Cell(ref.actor_type, ref.topic), create=create)
+        self._refs.append(ref)
+        self.scene.parts.append(ref.part)
         opened = self._command(ref.node, lambda t: commands.Activate(t, ref.topic))
         assert opened == ref.actor_type.name, opened
 
-    def _restart(self, node: SimNode) -> None:
-        self.world.start(node)
-        if node is not self.relay:
-            self._command(node, lambda t: commands.Listening(t, _address(node)))
+    def _host(self, node: SimNode) -> None:
+        """Do what a host does with a core that has started: listen, and open what was open."""
+        if node.local.relay:
+            return
+        address, life = node.address, node.life
+        self.world.command(node, lambda t: commands.Listening(t, address), awaited=False)
         for ref in self._refs:
-            if ref.node is node:
-                self._open(ref, create=False)
-
-    def _use_relay(self, node: SimNode) -> None:
-        assert self.relay is not None
-        address = _address(self.relay)
-        self._command(node, lambda t: commands.UseRelay(t, address))
+            if ref.node is not node or node.life != life or not node.up:
+                continue
+            _, cells = node.running()
+            if ref.topic in cells.topics():
+                continue  # it listens anew, and hosts its actors already
+            cells.activate(Cell(ref.actor_type, ref.topic), create=False)
+            activate = partial(commands.Activate, topic=ref.topic)
+            self.world.command(node, activate, awaited=False)
 
     def _command(self, node: SimNode, make: Callable[[Token], commands.Command]) -> object:
         token = self.world.command(node, make)
-        answered = self.world.wait_for(lambda: token in node.answers, Duration(10 * MINUTE))
+        answered = self.world.wait_for(lambda: token in node.answers, _COMMAND_MAX)
         assert answered, "a command was never answered"
         answer = node.answers.pop(token)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _status(self, ref: SimRef[Any]) -> commands.TopicStatus:
-        status = self._command(ref.node, commands.DescribeNode)
-        assert isinstance(status, commands.NodeStatus)
-        return next(topic for topic in status.topics if topic.topic == ref.topic)
 
-    def _agree(self, refs: list[SimRef[Any]]) -> bool:
-        heads = [ref.node.running()[0].heads(ref.topic) for ref in refs]
-        if any(head != heads[0] for head in heads):
+def _agree(parts: Sequence[Part]) -> bool:
+    heads: tuple[CommitId, ...] | None = None
+    for part in parts:
+        replica = part.replica
+        if replica is None:
             return False
-        return all(ref.state_bytes == refs[0].state_bytes for ref in refs)
-
-    def _difference(self, refs: list[SimRef[Any]]) -> str:
-        lines = ["the replicas do not agree:"]
-        for ref in refs:
-            status = self._status(ref)
-            heads = ", ".join(head.hex()[:8] for head in status.heads)
-            lines.append(f"  node {ref.node.index}: {status.commits} commits, heads {heads},")
-            lines.append(f"    state {dict(ref.state)}")
-        return "\n".join(lines)
+        own = replica.journal.graph.heads
+        if heads is not None and own != heads:
+            return False
+        heads = own
+    return all(part.idle for part in parts)
 
 
-def _address(node: SimNode) -> str:
-    return f"node-{node.index}"
+def _disagreement(parts: Sequence[Part]) -> str:
+    """Say who has not got what others have, or what keeps a replica from resting."""
+    lines: list[str] = []
+    for part in parts:
+        replica = part.replica
+        if replica is None:
+            lines.append(f"node {part.node.index} does not hold the actor")
+            continue
+        status = replica.status()
+        rest = "" if part.idle else ", still busy"
+        lines.append(
+            f"node {part.node.index} has {status.commits} commits"
+            + (f" and {status.orphans} that it cannot check" if status.orphans else "")
+            + rest
+        )
+    first, last = parts[0], parts[-1]
+    if first.node.up and last.node.up and first.cell.state_bytes() != last.cell.state_bytes():
+        lines.append(difference(first.cell.snapshot(), last.cell.snapshot()))
+    return "the replicas do not agree: " + "; ".join(lines)

@@ -1,22 +1,22 @@
 """The world: real node cores in simulated time, on simulated disks and links.
 
-Owns: the heap of what happens next, the lives of the nodes, and the trace. May not know: what
-is being tested (`comity_chaos.sim`), real time, entropy or files. Everything that can happen
-is an entry of one heap, ordered by time and then by the order of its making; all randomness
-is keyed. So a seed is a run: same seed, same trace, in any process.
+Owns: the lives of the nodes, what passes between them, and who is told of it. May not know:
+what is being tested (`comity_chaos.sim`), plans, real time, entropy or files. Everything that
+can happen is an entry of one heap; all randomness is keyed. So a seed is a run: same seed,
+same trace, in any process.
+
+    effect of a core --> disk, network, cells --after a while--> event of a core
 Source: CHAOS 'Architecture', World.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-from collections.abc import Callable
-from typing import Final, assert_never
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, assert_never
 
-from comity.actor.fold import Fold
-from comity.base.clock import MILLISECOND, Duration, Instant, Moment, Wall
-from comity.base.ids import LinkId, Token
+from comity.actor.fold import CellEvent, Fold
+from comity.base.clock import MILLISECOND, Duration, Instant, Moment
+from comity.base.ids import LinkId, Token, Topic
 from comity.crypto.port import Crypto
 from comity.node.commands import Command
 from comity.node.core import Core, Event, Local, Ports
@@ -40,83 +40,114 @@ from comity.node.events import (
     ReadDone,
     Stored,
     Woke,
+    WriteFailed,
 )
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
-from comity_chaos.disk import Disk
 from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.network import NOTICE, Network, Wire
+from comity_chaos.node import FOREVER, SimNode
+from comity_chaos.timeline import Timeline, Trace
 
-__all__ = ["SimNode", "World"]
-
-_EPOCH: Final = Wall(1_700_000_000_000)
-"""Wall clock at the beginning of every world: a date in the past, the same for all."""
+__all__ = ["NodeFailed", "SimNode", "Witness", "World"]
 
 _SYNC_MIN: Final = Duration(200_000)
 _SYNC_SPREAD: Final = 800_000
 """A sync of a disk takes 0.2 to 1 ms, keyed."""
 
+_DIAL: Final = Duration(2 * MILLISECOND)
+_CLOSE: Final = Duration(20 * MILLISECOND)
+_READ: Final = Duration(50_000)
+_TURN: Final = Duration(10_000)
+_DIAL_UNANSWERED: Final = Duration(5_000 * MILLISECOND)
+"""How long a dial waits for an answer that is kept from it."""
+
+_UPTIME_SPREAD: Final = 1 << 50
+"""Nanoseconds, 13 days: where the monotonic clock of a life begins, keyed."""
+
 _REPORTS_MAX: Final = 10_000
 
 
-class SimNode:
-    """One node: what survives a crash, and the life it is living."""
+class NodeFailed(AssertionError):
+    """A node's core or cell raised what it never may: our own error, with its cause."""
 
-    __slots__ = ("answers", "cells", "core", "disk", "inbound", "index", "life", "local",
-                 "reports", "skew", "synced_at", "syncs", "up", "woken_at")  # fmt: skip
+    def __init__(self, node: int, error: Exception) -> None:
+        """Name the node."""
+        super().__init__(f"node {node} failed: {type(error).__name__}: {error}")
+        self.node = node
 
-    def __init__(self, index: int, local: Local) -> None:
-        """Start switched off, with an empty disk."""
-        self.index = index
-        self.local = local
-        self.disk = Disk()
-        self.life = 0
-        self.up = False
-        self.skew = 0
-        self.answers: dict[Token, object] = {}
-        self.reports: list[Report] = []
-        self.switch_off()
 
-    def switch_off(self) -> None:
-        """Lose everything that is not on the disk."""
-        self.core: Core | None = None
-        self.cells: Cells | None = None
-        self.inbound = 1
-        self.synced_at = Instant(0)
-        self.syncs = 0
-        self.woken_at: Instant | None = None
+class Witness(Protocol):
+    """Who is told what happens, to judge it."""
 
-    def running(self) -> tuple[Core, Cells]:
-        """Return the core and cells of a node that is up."""
-        assert self.core is not None
-        assert self.cells is not None
-        return self.core, self.cells
+    def started(self, node: SimNode) -> None:
+        """A life of a node begins."""
+        ...
+
+    def stopped(self, node: SimNode) -> None:
+        """A life ends now; all that it held in memory is still there to be looked at."""
+        ...
+
+    def ran(self, node: SimNode, event: CellEvent) -> None:
+        """A cell ended a turn, folded, or refused to."""
+        ...
+
+    def released(self, node: SimNode, topic: Topic, serial: int) -> None:
+        """The core said that turns up to this one are durable."""
+        ...
+
+    def sent(self, node: SimNode, frame: bytes) -> None:
+        """A frame left a node."""
+        ...
+
+    def reported(self, node: SimNode, report: Report) -> None:
+        """A node told its owner something."""
+        ...
+
+    def dialled(self, node: SimNode) -> None:
+        """A node called another."""
+        ...
 
 
 class World:
-    """All nodes of one run."""
+    """All nodes of one run.
 
-    def __init__(self, seed: int, crypto: Crypto, codec: Codec) -> None:
-        """Make an empty world. Cost of a run: some 20 us an event with symbolic crypto."""
+    events: steps of cores and items of cells' work. turns: messages that cells ran. started:
+    called when a node has been switched on, to do what a host does. forgiven: asked whether a
+    node may fail, because it is not honest; then it is only switched off.
+    """
+
+    def __init__(
+        self, seed: int, crypto: Crypto, codec: Codec, *, keep: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Make an empty world. keep: the stretch of its trace to keep as lines."""
         self.seed = seed
         self.keyed = Keyed(seed)
+        self.time = Timeline()
+        self.log = Trace(keep)
         self.network = Network(self.keyed)
         self.nodes: list[SimNode] = []
-        self.now = Instant(0)
+        self.witness: Witness | None = None
         self.events = 0
-        self._crypto = crypto
+        self.turns = 0
+        self.started: Callable[[SimNode], None] = _nothing
+        self.forgiven: Callable[[SimNode], bool] = _never
+        self.crypto = crypto
         self._codec = codec
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._made = 0
+        self._addresses: dict[str, SimNode] = {}
+        self._watched: dict[tuple[int, str], list[Callable[[], None]]] = {}
         self._tokens = 0
-        self._trace = hashlib.blake2b(digest_size=16)
 
     # Nodes
 
-    def add(self, local: Local | None = None) -> SimNode:
-        """Add a node and switch it on."""
+    def add(
+        self, local: Local | None = None, wrap: Callable[[Codec], Codec] | None = None
+    ) -> SimNode:
+        """Add a node and switch it on. wrap: puts something between it and what it says."""
         node = SimNode(len(self.nodes), Local() if local is None else local)
+        node.codec = None if wrap is None else wrap(self._codec)
         self.nodes.append(node)
+        self._addresses[node.address] = node
         self.start(node)
         return node
 
@@ -125,261 +156,417 @@ class World:
         assert not node.up
         node.up = True
         node.life += 1
-        entropy = SimEntropy(self.seed, node.index, node.life)
-        node.core = Core(Ports(self._crypto, self._codec, entropy), node.local)
+        node.clock.begin(
+            self.now, self.keyed.below(_UPTIME_SPREAD, "uptime", node.index, node.life)
+        )
+        node.core = Core(self.ports(node, life=node.life), node.local)
         node.cells = Cells(
-            emit=lambda event: self._step(node, event),
-            on_failure=lambda topic, error: node.reports.append(
-                Report("handler failed", topic, detail=repr(error))
+            emit=lambda event: self._spoke(node, event),
+            on_failure=lambda topic, error: self._report(
+                node, Report("handler failed", topic, detail=repr(error))
             ),
         )
-        self._note("start", node.index, b"")
-        effects = node.core.start(node.disk.rows(), self.moment(node))
+        self.log.note(self.now, node.index, "start")
+        if self.witness is not None:
+            self.witness.started(node)
+        try:
+            effects = node.core.start(node.disk.rows(), self.moment(node))
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is ours)
+            self._failed(node, error)
+            return
         self._perform(node, effects)
+        if node.up:
+            self._fire("start", node)
+        if node.up:
+            self.started(node)
 
-    def crash(self, node: SimNode) -> None:
-        """Cut a node's power: a keyed prefix of what was on its way reaches the disk."""
+    def ports(self, node: SimNode, *, life: int) -> Ports:
+        """Return what a life of a node is given from outside."""
+        entropy = SimEntropy(self.seed, node.index, life)
+        return Ports(self.crypto, node.codec or self._codec, entropy)
+
+    def crash(self, node: SimNode, *, kept: int | None = None) -> None:
+        """End a node's life without warning.
+
+        kept: how many of the writes on their way reach the disk; a keyed number if not given,
+        as when the power goes. All of them do when only the process is killed.
+        """
         assert node.up
+        if self.witness is not None:
+            self.witness.stopped(node)
         pending = node.disk.pending
-        kept = self.keyed.below(pending + 1, "kept", node.index, node.life, self.events)
+        if kept is None:
+            kept = self.keyed.below(pending + 1, "kept", node.index, node.life)
         node.disk.crash(kept)
         node.up = False
-        self._note("crash", node.index, bytes((kept & 0xFF,)))
+        node.life += 1
+        self.log.note(self.now, node.index, "crash", bytes((kept & 0xFF,)))
         for wire in self.network.wires_of(node.index):
-            self._break(wire, NOTICE, "the other side is gone")
+            self.break_wire(wire, NOTICE, "the other side is gone")
         node.switch_off()
 
-    def command(self, node: SimNode, make: Callable[[Token], Command]) -> Token:
-        """Give a node a command; its answer comes to `node.answers`."""
+    def command(
+        self, node: SimNode, make: Callable[[Token], Command], *, awaited: bool = True
+    ) -> Token:
+        """Give a node a command; its answer comes to `node.answers` if it is awaited."""
         self._tokens += 1
         token = Token(self._tokens)
-        self._step(node, make(token))
+        if awaited:
+            node.awaited[token] = None
+        self._deliver(node, node.life, make(token))
         return token
 
     def moment(self, node: SimNode) -> Moment:
         """Return the present as a node sees it."""
-        return Moment(self.now, Wall(_EPOCH + self.now // MILLISECOND + node.skew))
+        return node.clock.moment(self.now)
+
+    def hold(self, node: SimNode, until: int = FOREVER) -> None:
+        """Let nothing reach a node before an instant; what comes waits in its inbox."""
+        node.held_until = until
+        if until < FOREVER:
+            self.time.at(until, self._drain, node, node.life)
+
+    def resume(self, node: SimNode) -> None:
+        """Let a suspended node go on with what came in the meantime."""
+        self.hold(node, self.now)
+
+    def move(self, node: SimNode, address: str, *, keep: bool = False) -> None:
+        """Give a node another address; the old one leads nowhere, unless it is kept."""
+        if not keep:
+            self._addresses.pop(node.address, None)
+        self._addresses[address] = node
+        node.address = address
+
+    def watch(self, node: SimNode, what: str, then: Callable[[], None]) -> None:
+        """Call back whenever something happens to a node.
+
+        what: 'start', 'turn', 'fold', 'write', 'fsync', 'ack', 'send', 'receive', 'dial' or
+        'link'; the call comes right after it, before anything follows from it.
+        """
+        self._watched.setdefault((node.index, what), []).append(then)
+
+    def unwatch(self, node: SimNode, what: str, then: Callable[[], None]) -> None:
+        """Take a callback out."""
+        self._watched[node.index, what].remove(then)
+
+    def _fire(self, what: str, node: SimNode) -> None:
+        watching = self._watched.get((node.index, what))
+        if watching:
+            for then in tuple(watching):
+                then()
 
     # Time
 
-    def at(self, when: Instant, action: Callable[[], None]) -> None:
-        """Do something at an instant, after all that was planned for it before."""
-        self._made += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._made, action))
-
-    def after(self, wait: Duration, action: Callable[[], None]) -> None:
-        """Do something after a wait."""
-        self.at(Instant(self.now + wait), action)
+    @property
+    def now(self) -> Instant:
+        """The present of the world, nanoseconds since it began."""
+        return self.time.now
 
     def run_one(self) -> bool:
         """Let the next thing happen; False if nothing ever will."""
-        if not self._heap:
-            return False
-        when, _, action = heapq.heappop(self._heap)
-        self.now = Instant(when)
-        action()
-        return True
+        return self.time.run_one()
 
     def run_for(self, wait: Duration) -> None:
         """Let time pass."""
-        end = self.now + wait
-        while self._heap and self._heap[0][0] <= end:
-            self.run_one()
-        self.now = Instant(end)
+        self.time.run_until(Instant(self.now + wait))
+
+    def wait_for(self, ready: Callable[[], bool], limit: Duration) -> bool:
+        """Let time pass until something is so; False if it is not within the limit."""
+        return self.time.wait_for(ready, limit)
 
     @property
     def trace(self) -> str:
         """The digest of everything that has happened: equal runs have equal ones."""
-        return self._trace.hexdigest()
+        return self.log.digest
 
     # Links
 
-    def cut(self, groups: list[list[int]]) -> None:
-        """Let nothing pass between different groups of nodes."""
-        self._note("cut", 0, repr(groups).encode())
-        for wire in self.network.cut(groups):
-            self._break(wire, NOTICE, "no answer")
+    def cut(self, groups: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+        """Let nothing pass between different groups of nodes; return the directions cut."""
+        pairs = tuple(
+            pair
+            for place, group in enumerate(groups)
+            for other in groups[:place]
+            for a in group
+            for b in other
+            for pair in ((a, b), (b, a))
+        )
+        self.cut_pairs(pairs)
+        return pairs
+
+    def cut_pairs(self, pairs: Sequence[tuple[int, int]]) -> int:
+        """Let nothing pass in these directions; return how many links that broke."""
+        self.log.note(self.now, 0, "cut", repr(pairs).encode())
+        broken = self.network.cut(pairs)
+        for wire in broken:
+            self.break_wire(wire, NOTICE, "no answer")
+        return len(broken)
 
     def heal(self) -> None:
         """Let everything pass again."""
-        self._note("heal", 0, b"")
+        self.log.note(self.now, 0, "heal")
         self.network.heal()
 
+    def break_wire(
+        self, wire: Wire, wait: Duration, why: str, *, unaware: int | None = None
+    ) -> None:
+        """End a link; both sides notice after a wait, unless they are gone by then.
+
+        unaware: the node that is not told, which goes on believing that the link is there.
+        """
+        self.network.close(wire)
+        for index, life, link in wire.ends:
+            if index != unaware:
+                self.tell_down(self.nodes[index], life, link, why, wait)
+
+    def tell_down(
+        self, node: SimNode, life: int, link: LinkId, why: str, wait: Duration
+    ) -> None:
+        """Let a node learn after a wait that a link is gone."""
+        self.time.after(wait, self._deliver, node, life, LinkDown(link, why))
+
     def _dial(self, node: SimNode, dial: Dial) -> None:
-        target = self._node_at(dial.address)
-        life = node.life
+        if self.witness is not None:
+            self.witness.dialled(node)
+        self.time.after(_DIAL, self._dialled, node, node.life, dial)
+        self._fire("dial", node)
 
-        def arrive() -> None:
-            if not (node.up and node.life == life):
-                return
-            if target is None or not target.up:
-                self._step(node, LinkDown(dial.link, "connection refused"))
-            elif not self.network.reachable(node.index, target.index):
-                self._step(node, LinkDown(dial.link, "no answer"))
-            else:
-                self._connect(node, target, dial)
-
-        self.after(Duration(2 * MILLISECOND), arrive)
-
-    def _connect(self, node: SimNode, target: SimNode, dial: Dial) -> None:
-        inbound = LinkId(target.inbound)
-        target.inbound += 2
-        self.network.connect(
-            (node.index, node.life, dial.link), (target.index, target.life, inbound)
-        )
-        self._step(target, LinkUp(inbound, inbound=True, address=f"node-{node.index}"))
-        self._step(node, LinkUp(dial.link, inbound=False, address=dial.address))
+    def _dialled(self, node: SimNode, life: int, dial: Dial) -> None:
+        if not (node.up and node.life == life):
+            return
+        target = self._addresses.get(dial.address)
+        if target is None or not target.up:
+            self._deliver(node, life, LinkDown(dial.link, "connection refused"))
+        elif not self.network.answers(node.index, target.index):
+            self.tell_down(node, life, dial.link, "no answer", _DIAL_UNANSWERED)
+        else:
+            inbound = LinkId(target.inbound)
+            target.inbound += 2
+            self.network.connect(
+                (node.index, life, dial.link), (target.index, target.life, inbound)
+            )
+            self._deliver(
+                target, target.life, LinkUp(inbound, inbound=True, address=node.address)
+            )
+            self._deliver(node, life, LinkUp(dial.link, inbound=False, address=dial.address))
+            self._fire("link", node)
 
     def _send(self, node: SimNode, send: Send) -> None:
+        if self.witness is not None:
+            self.witness.sent(node, send.frame)
         wire = self.network.wire(node.index, send.link)
         if wire is None:
             return
-        side = 1 if wire.ends[0][0] == node.index and wire.ends[0][2] == send.link else 0
-        index, life, link = wire.ends[side]
-        target = self.nodes[index]
-
-        def arrive() -> None:
-            if wire.open and target.up and target.life == life:
-                self._step(target, FrameArrived(link, send.frame))
-
-        self.at(self.network.arrival(wire, node.index, len(send.frame), self.now), arrive)
+        side = wire.side_of(node.index, send.link)
+        for when, frame in self.network.pass_on(wire, side, send.frame, self.now):
+            self.time.at(when, self._arrive, wire, 1 - side, frame)
+        self._fire("send", node)
 
     def _await_room(self, node: SimNode, link: LinkId) -> None:
-        """Tell a node that a link has room once its last frame has arrived."""
+        """Say that a link has room once all that was sent over it has arrived."""
         wire = self.network.wire(node.index, link)
-        life = node.life
-        if wire is None:
-            return
+        if wire is not None:
+            clear = wire.clear_at[wire.side_of(node.index, link)]
+            self.time.at(clear, self._deliver, node, node.life, LinkDrained(link))
 
-        def drained() -> None:
-            if wire.open and node.up and node.life == life:
-                self._step(node, LinkDrained(link))
-
-        side = 0 if (wire.ends[0][0], wire.ends[0][2]) == (node.index, link) else 1
-        self.at(Instant(max(self.now, wire.clear_at[side])), drained)
-
-    def _break(self, wire: Wire, wait: Duration, why: str) -> None:
-        """End a link; both sides notice after a wait, unless they are gone by then."""
-        self.network.close(wire)
-        for index, life, link in wire.ends:
-            self._notice(self.nodes[index], life, LinkDown(link, why), wait)
-
-    def _notice(self, node: SimNode, life: int, event: LinkDown, wait: Duration) -> None:
-        def notice() -> None:
-            if node.up and node.life == life:
-                self._step(node, event)
-
-        self.after(wait, notice)
-
-    def _node_at(self, address: str) -> SimNode | None:
-        index = int(address.removeprefix("node-"))
-        return self.nodes[index] if index < len(self.nodes) else None
+    def _arrive(self, wire: Wire, side: int, frame: bytes) -> None:
+        if wire.open:
+            index, life, link = wire.ends[side]
+            self._deliver(self.nodes[index], life, FrameArrived(link, frame))
+            self._fire("receive", self.nodes[index])
 
     # Steps
 
+    def _deliver(self, node: SimNode, life: int, event: Event) -> None:
+        """Let an event reach a node, when it can take it."""
+        if not node.up or node.life != life:
+            return
+        if node.held_until > self.now or node.inbox:
+            node.inbox.append((self._step, (node, event)))
+            return
+        self._step(node, event)
+
+    def _drain(self, node: SimNode, life: int) -> None:
+        """Give a node the next event of its inbox, if it can take it."""
+        if not node.up or node.life != life or node.held_until > self.now:
+            return
+        while node.inbox and node.held_until <= self.now and node.life == life:
+            act, arguments = node.inbox.popleft()
+            act(*arguments)
+
     def _step(self, node: SimNode, event: Event) -> None:
-        core, _ = node.running()
         self.events += 1
         detail = event.frame if isinstance(event, FrameArrived) else b""
-        self._note(type(event).__name__, node.index, detail)
-        self._perform(node, core.step((event,), self.moment(node)))
+        self.log.note(self.now, node.index, type(event).__name__, detail)
+        assert node.core is not None
+        try:
+            effects = node.core.step((event,), node.clock.moment(self.now))
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is ours)
+            self._failed(node, error)
+            return
+        if node.lag:
+            self.hold(node, self.now + node.lag)
+        self._perform(node, effects)
+
+    def _failed(self, node: SimNode, error: Exception) -> None:
+        """Stop a node whose core or cell raised what it never may."""
+        if not self.forgiven(node):
+            raise NodeFailed(node.index, error) from error
+        if node.up:
+            self.crash(node)
+
+    def _spoke(self, node: SimNode, event: CellEvent) -> None:
+        """Take what a cell says to its core; they share a process, so it comes at once."""
+        if self.witness is not None:
+            self.witness.ran(node, event)
+        self._step(node, event)
 
     def _perform(self, node: SimNode, effects: list[Effect]) -> None:
-        _, cells = node.running()
+        life, cells = node.life, node.cells
+        assert cells is not None
         for effect in effects:
             match effect:
                 case Write():
                     self._write(node, effect)
-                case Read():
-                    self._read(node, effect)
-                case Dial():
-                    self._dial(node, effect)
                 case Send():
                     self._send(node, effect)
-                case AwaitRoom(link):
-                    self._await_room(node, link)
-                case Hangup(link, why):
-                    wire = self.network.wire(node.index, link)
-                    if wire is not None:
-                        self._break(wire, Duration(20 * MILLISECOND), why)
+                case Read():
+                    self.time.after(_READ, self._read, node, life, effect)
                 case Fold():
                     cells.fold(effect)
                 case Release(topic, serial):
-                    cells.release(topic, serial)
+                    self._release(node, topic, serial)
+                case Dial():
+                    self._dial(node, effect)
+                case Hangup(link, why):
+                    wire = self.network.wire(node.index, link)
+                    if wire is not None:
+                        self.break_wire(wire, _CLOSE, why)
+                case AwaitRoom(link):
+                    self._await_room(node, link)
                 case Answer(token, result):
-                    node.answers[token] = result
+                    if token in node.awaited:
+                        del node.awaited[token]
+                        node.answers[token] = result
                 case Report():
-                    if len(node.reports) < _REPORTS_MAX:
-                        node.reports.append(effect)
+                    self._report(node, effect)
                 case _:
                     assert_never(effect)
+            if node.life != life:
+                return  # power was lost in the middle of it
         self.poke(node)
 
     def poke(self, node: SimNode) -> None:
         """Plan what a node has to do next: work of its cells, its core's deadline."""
-        core, cells = node.running()
-        life = node.life
-        if cells.ready():
-            self.after(Duration(10_000), lambda: self._work(node, life))
+        core, cells = node.core, node.cells
+        assert core is not None
+        assert cells is not None
+        if not node.working and cells.busy:
+            node.working = True
+            self.time.after(_TURN, self._work, node, node.life)
         deadline = core.deadline
-        if deadline is not None and (node.woken_at is None or deadline < node.woken_at):
-            node.woken_at = deadline
-            self.at(deadline, lambda: self._wake(node, life))
+        if deadline is not None:
+            due = node.clock.when(deadline)
+            if node.woken_at is None or due < node.woken_at:
+                node.woken_at = due
+                self.time.at(due, self._wake, node, node.life)
 
     def _work(self, node: SimNode, life: int) -> None:
         """Let one cell do one item of work."""
-        if not (node.up and node.life == life):
+        if not node.up or node.life != life:
             return
-        _, cells = node.running()
+        if node.held_until > self.now:
+            node.inbox.append((self._work, (node, life)))
+            return
+        node.working = False
+        cells = node.cells
+        assert cells is not None
         ready = cells.ready()
-        if ready:
-            chosen = self.keyed.below(len(ready), "cell", node.index, self.events)
-            what = cells.run(ready[chosen])
-            self.events += 1
-            self._note(what, node.index, ready[chosen])
+        if not ready:
+            return
+        chosen = ready[0]
+        if len(ready) > 1:
+            chosen = ready[self.keyed.below(len(ready), "cell", node.index, self.events)]
+        try:
+            what = cells.run(chosen)
+        except NodeFailed:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is ours)
+            self._failed(node, error)
+            return
+        if node.life != life:
+            return
+        self.events += 1
+        self.log.note(self.now, node.index, what, chosen)
+        if what == "fold":
+            self._fire("fold", node)
+        else:
+            self.turns += 1
+            self._fire("turn", node)
+        if node.life == life:
             self.poke(node)
 
     def _wake(self, node: SimNode, life: int) -> None:
-        if node.up and node.life == life:
-            node.woken_at = None
-            core, _ = node.running()
-            if core.deadline is not None and core.deadline <= self.now:
-                self._step(node, Woke())
-            else:
-                self.poke(node)
+        if not node.up or node.life != life or node.woken_at is None:
+            return
+        if node.held_until > self.now:
+            node.inbox.append((self._wake, (node, life)))
+            return
+        if node.woken_at > self.now:
+            return
+        node.woken_at = None
+        assert node.core is not None
+        deadline = node.core.deadline
+        if deadline is not None and deadline <= node.clock.moment(self.now).instant:
+            self._step(node, Woke())
+        else:
+            self.poke(node)
+
+    def _release(self, node: SimNode, topic: Topic, serial: int) -> None:
+        assert node.cells is not None
+        if self.witness is not None:
+            self.witness.released(node, topic, serial)
+        if node.cells.release(topic, serial):
+            self._fire("ack", node)
+
+    def _report(self, node: SimNode, report: Report) -> None:
+        if len(node.reports) < _REPORTS_MAX:
+            node.reports.append(report)
+        if self.witness is not None:
+            self.witness.reported(node, report)
+
+    # Disks
 
     def _write(self, node: SimNode, write: Write) -> None:
         node.disk.write(write)
         node.syncs += 1
-        spread = self.keyed.below(_SYNC_SPREAD, "sync", node.index, node.life, node.syncs)
-        node.synced_at = Instant(max(node.synced_at, self.now) + _SYNC_MIN + spread)
-        life = node.life
+        spread = self.keyed.below(_SYNC_SPREAD, "sync", node.index, node.syncs)
+        syncing = (_SYNC_MIN + spread) * node.disk.slowness
+        node.synced_at = max(node.synced_at, self.now) + syncing
+        self.time.at(node.synced_at, self._durable, node, node.life)
+        self._fire("write", node)
 
-        def durable() -> None:
-            if node.up and node.life == life:
-                self._step(node, Stored(node.disk.sync().token))
+    def _durable(self, node: SimNode, life: int) -> None:
+        if not node.up or node.life != life or not node.disk.pending:
+            return
+        if node.disk.full:
+            failed = node.disk.fail()
+            self._deliver(node, life, WriteFailed(failed.token, "no space left"))
+            self._fire("full", node)
+            return
+        token = node.disk.sync().token
+        self._fire("fsync", node)
+        self._deliver(node, life, Stored(token))
 
-        self.at(node.synced_at, durable)
+    def _read(self, node: SimNode, life: int, read: Read) -> None:
+        if node.up and node.life == life:
+            self._deliver(node, life, ReadDone(read.token, node.disk.read(read)))
 
-    def _read(self, node: SimNode, read: Read) -> None:
-        life = node.life
 
-        def arrived() -> None:
-            if node.up and node.life == life:
-                self._step(node, ReadDone(read.token, node.disk.read(read)))
+def _never(_node: SimNode) -> bool:
+    """Forgive nobody."""
+    return False
 
-        self.after(Duration(50_000), arrived)
 
-    def _note(self, what: str, node: int, detail: bytes) -> None:
-        """Add to the trace."""
-        line = f"{self.now} {node} {what} ".encode()
-        self._trace.update(line + detail)
-
-    def wait_for(self, ready: Callable[[], bool], limit: Duration) -> bool:
-        """Let time pass until something is so; False if it is not within the limit."""
-        end = self.now + limit
-        while not ready():
-            if not self._heap or self._heap[0][0] > end:
-                return False
-            self.run_one()
-        return True
+def _nothing(_node: SimNode) -> None:
+    """Do nothing: a node without a host."""

@@ -1,0 +1,1 @@
+"""Faults: what can be done to a world, each with an inverse, a count and a declared model."""

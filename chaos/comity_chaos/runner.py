@@ -1,0 +1,186 @@
+"""One run of one plan, from an empty world to a verdict.
+
+Owns: what a run returns, and how actors and scenarios are found by name. May not know: how
+plans are drawn, searched or shrunk.
+Source: CHAOS 'Architecture', Verdict.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from comity.actor.actor import Actor
+from comity.actor.actor_type import ActorType
+from comity.base.errors import UsageError
+from comity_chaos.oracles.agreement import Invariant
+from comity_chaos.oracles.oracle import Violation
+from comity_chaos.plan import Plan
+from comity_chaos.sim import Sim
+from comity_chaos.timeline import Checkpoint
+from comity_chaos.world import NodeFailed
+
+__all__ = ["Outcome", "Scenario", "find", "find_actor", "name_of", "run_plan", "standard"]
+
+Scenario = Callable[[Sim], object]
+"""Drives a run: shares actors, sends messages, lets the plan happen, asserts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run showed.
+
+    oracle: whose promise was broken; '' if none was. text: what was seen, in plain words.
+    ms: simulated, since the plan began, when it was seen. judged: by oracle, how often there
+    was something to judge. bitten: by kind of fault, how often it changed what happened.
+    """
+
+    plan: Plan
+    oracle: str
+    text: str
+    ms: int
+    judged: Mapping[str, int]
+    bitten: Mapping[str, int]
+    events: int
+    turns: int
+    frames: int
+    trace: str
+    checkpoints: tuple[Checkpoint, ...] = ()
+    lines: tuple[str, ...] = ()
+    error: BaseException | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a promise was broken."""
+        return bool(self.oracle)
+
+
+def standard(actor_type: ActorType, *invariants: Invariant) -> Scenario:
+    """Return the lab's own scenario: share an actor, let the plan happen, judge."""
+
+    def scenario(sim: Sim) -> None:
+        for invariant in invariants:
+            sim.always(invariant)
+        sim.share(actor_type.cls)
+        sim.survive()
+
+    return scenario
+
+
+def run_plan(plan: Plan, scenario: Scenario, *, keep: tuple[int, int] = (0, 0)) -> Outcome:
+    """Run a plan and say what it showed. keep: notes of the trace to return as lines.
+
+    Raises: UsageError if the plan or the scenario cannot be run.
+    """
+    sim = Sim(plan=plan, keep=keep)
+    oracle, text = "", ""
+    error: BaseException | None = None
+    try:
+        with sim:
+            scenario(sim)
+    except Violation as violation:
+        oracle, text, error = violation.oracle, violation.text, violation
+    except NodeFailed as failure:
+        cause = failure.__cause__
+        where = "" if cause is None else _where(cause)
+        oracle, text, error = "crash", f"{failure}{where}", failure
+    except UsageError:
+        raise
+    except Exception as raised:  # noqa: BLE001  (a scenario may assert, and raise, anything)
+        oracle, text, error = "scenario", f"{type(raised).__name__}: {raised}", raised
+    world = sim.world
+    return Outcome(
+        plan=plan,
+        oracle=oracle,
+        text=text,
+        ms=sim.elapsed_ms,
+        judged=sim.judge.judged,
+        bitten={} if sim.nemesis is None else sim.nemesis.bitten,
+        events=world.events,
+        turns=world.turns,
+        frames=world.network.frames,
+        trace=world.trace,
+        checkpoints=tuple(world.log.checkpoints),
+        lines=tuple(world.log.lines),
+        error=error,
+    )
+
+
+def _where(error: BaseException) -> str:
+    """Say in which function of ours an error was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    code = trace.tb_frame.f_code
+    return f" (in {code.co_qualname}, {Path(code.co_filename).name}:{trace.tb_lineno})"
+
+
+# Names
+
+
+def name_of(thing: Any) -> str:  # noqa: ANN401  (a class or a function)
+    """Return the name by which another process finds a class or function of a module."""
+    module = sys.modules.get(thing.__module__)
+    place = thing.__module__
+    origin = getattr(module, "__file__", None)
+    if place == "__main__" and origin is not None:
+        place = origin
+    return f"{place}:{thing.__qualname__}"
+
+
+def find(name: str) -> Any:  # noqa: ANN401  (whatever has the name)
+    """Return what 'module:Name' or 'path/file.py:Name' names.
+
+    Raises: UsageError if there is no such thing, or it is inside a function.
+    """
+    place, _, path = name.rpartition(":")
+    if not place or not path:
+        raise UsageError(f"{name!r} names nothing: write 'module:Class' or 'file.py:Class'")
+    if "<locals>" in path:
+        raise UsageError(
+            f"{path} is defined inside a function, where no other process finds it: move it to "
+            "the top of its module"
+        )
+    try:
+        found: Any = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, OSError) as error:
+        raise UsageError(f"{name!r} cannot be loaded: {error}") from error
+    return found
+
+
+def find_actor(name: str) -> ActorType:
+    """Return the actor that a name stands for. Raises: UsageError if it is none."""
+    found = find(name)
+    if not (isinstance(found, type) and issubclass(found, Actor)):
+        raise UsageError(f"{name!r} is no actor class")
+    return ActorType.of(found)
+
+
+def _load_module(name: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module(name)
+
+
+def _load_file(path: Path) -> ModuleType:
+    name = "chaos_" + path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
