@@ -37,9 +37,14 @@ _EXCHANGE: Final = b"symbolic/dh"
 _SEAL: Final = b"symbolic/seal"
 _SEAL_SHORT: Final = b"symbolic/short"
 _STREAM_BYTES: Final = 64
-_MASKS: Final = tuple(
+_LONG_MASKS: Final = tuple(
     bytes(value ^ mask for value in range(256)) for mask in range(0x80, 0x100)
 )
+_SHORT_MASKS: Final = tuple(
+    bytes(value ^ mask for value in range(256)) for mask in range(0x01, 0x80)
+)
+"""Two kinds, one with the top bit and one without: what is sealed for readers and then again
+for a session is masked by both, and no two of them undo one another."""
 
 
 class Symbolic:
@@ -81,22 +86,22 @@ class Symbolic:
     def seal(self, key: bytes, nonce: bytes, plain: bytes, aad: bytes) -> bytes:
         """Mask `plain` and append a tag (24-byte nonce); 16 bytes longer than `plain`."""
         assert len(nonce) == NONCE_LONG_BYTES
-        return _seal(_stream(key, nonce, aad, _SEAL), plain)
+        return _seal(_stream(key, nonce, aad, _SEAL), plain, _LONG_MASKS)
 
     def open(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes | None:
         """Unmask what `seal` made; None if it was altered or the key is another."""
         assert len(nonce) == NONCE_LONG_BYTES
-        return _open(_stream(key, nonce, aad, _SEAL), sealed)
+        return _open(_stream(key, nonce, aad, _SEAL), sealed, _LONG_MASKS)
 
     def seal_short(self, key: bytes, nonce: bytes, plain: bytes, aad: bytes) -> bytes:
         """Mask `plain` and append a tag (12-byte nonce)."""
         assert len(nonce) == NONCE_SHORT_BYTES
-        return _seal(_stream(key, nonce, aad, _SEAL_SHORT), plain)
+        return _seal(_stream(key, nonce, aad, _SEAL_SHORT), plain, _SHORT_MASKS)
 
     def open_short(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes | None:
         """Unmask what `seal_short` made; None if altered or the key is another."""
         assert len(nonce) == NONCE_SHORT_BYTES
-        return _open(_stream(key, nonce, aad, _SEAL_SHORT), sealed)
+        return _open(_stream(key, nonce, aad, _SEAL_SHORT), sealed, _SHORT_MASKS)
 
 
 def _signature(public: bytes, message: bytes) -> bytes:
@@ -114,9 +119,9 @@ def _stream(key: bytes, nonce: bytes, aad: bytes, person: bytes) -> bytes:
     ).digest()
 
 
-def _mask(stream: bytes, data: bytes) -> bytes:
-    """XOR `data` with the stream's first byte, its top bit set; undoes itself."""
-    return data.translate(_MASKS[stream[0] & 0x7F])
+def _mask(stream: bytes, data: bytes, masks: tuple[bytes, ...]) -> bytes:
+    """XOR `data` with one byte, never zero, that the stream chooses; undoes itself."""
+    return data.translate(masks[stream[0] % len(masks)])
 
 
 def _tag(stream: bytes, masked: bytes) -> bytes:
@@ -124,17 +129,17 @@ def _tag(stream: bytes, masked: bytes) -> bytes:
     return hashlib.blake2b(masked, digest_size=TAG_BYTES, key=stream).digest()
 
 
-def _seal(stream: bytes, plain: bytes) -> bytes:
+def _seal(stream: bytes, plain: bytes, masks: tuple[bytes, ...]) -> bytes:
     """Return masked bytes and their tag."""
-    masked = _mask(stream, plain)
+    masked = _mask(stream, plain, masks)
     return masked + _tag(stream, masked)
 
 
-def _open(stream: bytes, sealed: bytes) -> bytes | None:
+def _open(stream: bytes, sealed: bytes, masks: tuple[bytes, ...]) -> bytes | None:
     """Return the plain bytes, or None if the tag is another."""
     if len(sealed) < TAG_BYTES:
         return None
     masked = sealed[:-TAG_BYTES]
     if _tag(stream, masked) != sealed[-TAG_BYTES:]:
         return None
-    return _mask(stream, masked)
+    return _mask(stream, masked, masks)
