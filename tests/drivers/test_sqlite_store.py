@@ -315,7 +315,7 @@ try:
 except StoreError as error:
     assert store.read(Table.COMMIT, b"", b"z", 999) == ((b"old", b"1"),)
     store.apply([Put(Table.COMMIT, b"small", b"1")])
-    print(error.retry, error)
+    print(error.retry, error, flush=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 store.apply(changes)
 os.kill(os.getpid(), signal.SIGKILL)
