@@ -418,7 +418,7 @@ class Journal:
     ) -> Inner | Rejected:
         """Build an inner of ours under the first of our grants that holds in this past."""
         device = self._hand.signer.device
-        own = self.own_last
+        own = self._own_before(parents)
         refusal: Rejected = Rejected(Reason.NO_GRANT, f"device {short(device)}")
         for auth in self._own_grants():
             inner = Inner(
@@ -436,6 +436,19 @@ class Journal:
                 return inner
             refusal = judged
         return refusal
+
+    def _own_before(self, parents: tuple[CommitId, ...]) -> int | None:
+        """Return our newest commit in the past of these, or among them.
+
+        Not always our last: a draft keeps its parents, and a copy of this disk that runs
+        elsewhere may have made commits in our name since.
+        """
+        own = self.own_last
+        heads = [self._index(parent) for parent in parents]
+        if own is None or self._within(own, heads):
+            return own
+        ends = self.graph.last_of(self._hand.signer.device, heads)
+        return ends[-1] if ends else None
 
     def _own_grants(self) -> list[Grant]:
         """Our grants, the one to try first first: the present best, our last, all others.
