@@ -147,21 +147,20 @@ def test_a_missing_parent_is_asked_for_once() -> None:
     assert machine.settle(take.number, [lost], NOW) == ()
     outputs = machine.receive(Commits(TAG, (), 0, last=True), NOW)
     assert outputs == ()
+    assert machine.want([lost], NOW) == ()
     outputs = machine.receive(Commits(TAG, (commit,), 100, last=True), NOW)
     take = next(each for each in outputs if isinstance(each, Take))
     assert machine.settle(take.number, [], NOW) == (SaveCursor(right.store, 100),)
 
 
-def test_a_refused_commit_does_not_block_and_is_not_offered_again() -> None:
+def test_a_refused_commit_does_not_block_and_is_not_wanted() -> None:
     """Junk that one side refuses for good leaves the digests apart, the rest level."""
-    rng = random.Random(11)
-    member, _ = pair(rng, shared=40, apart=0)
+    member, _ = pair(random.Random(11), shared=40, apart=0)
     relay = member.copy("relay", relay=True)
-    junk = make([], b"junk")
+    junk, good = make([], b"junk"), make([], b"good")
     relay.add(junk)
-    member.junk[id_of(junk)] = None
-    good = make([], b"good")
     relay.add(good)
+    member.junk[id_of(junk)] = None
     link = Link(member, relay)
     drive(link)
     assert live(link)
@@ -169,16 +168,65 @@ def test_a_refused_commit_does_not_block_and_is_not_offered_again() -> None:
     assert id_of(junk) not in member.commits
     wants = [each for each in link.left.sent.records if isinstance(each, Want)]
     assert [each.ids for each in wants] == [(id_of(good),)]
-    told = link.right.machine.receive(
-        Refusal(Reason.BAD_SIGNATURE, "", TAG, (id_of(junk),)), NOW
-    )
-    assert told == ()
-    served = len(link.right.sent.records)
+
+
+def test_what_the_peer_refused_is_not_offered_again() -> None:
+    """A refusal names it: the next pass of this session leaves it out."""
+    member, _ = pair(random.Random(11), shared=5, apart=0)
+    relay = member.copy("relay", relay=True)
+    junk = make([], b"junk")
+    relay.add(junk)
+    member.junk[id_of(junk)] = None
+    link = Link(member, relay)
+    drive(link)
+    assert link.right.sent.commits == 1
+    refusal = Refusal(Reason.BAD_SIGNATURE, "", TAG, (id_of(junk),))
+    assert link.right.machine.receive(refusal, NOW) == ()
     link.left.do(link.left.machine.compare(NOW))
     drive(link)
     assert live(link)
     assert link.right.sent.commits == 1
-    assert len(link.right.sent.records) > served
+
+
+def test_only_the_end_of_an_answer_is_its_last() -> None:
+    """An answer in several pieces says which one ends it, and each says how far it goes."""
+    full, _ = pair(random.Random(17), shared=699, apart=0)
+    link = Link(full, Log("newcomer"))
+    drive(link)
+    sent = [each for each in link.left.sent.records if isinstance(each, Commits)]
+    assert [(each.arrival, each.last) for each in sent] == [
+        (256, False),
+        (512, False),
+        (700, True),
+    ]
+
+
+def test_a_cursor_of_a_store_that_was_put_back_is_forgotten() -> None:
+    """A cursor behind the end of the peer's store is no cursor, and is replaced."""
+    left, right = pair(random.Random(18), shared=50, apart=20)
+    left.cursors["right", right.store] = 10**9
+    link = Link(left, right)
+    drive(link)
+    assert level(left, right)
+    assert left.cursors["right", right.store] == len(right.order)
+
+
+def test_a_pass_offers_nothing_that_the_pump_will_bring() -> None:
+    """Commits that wait for a slow link are not sent twice because a comparison found them."""
+    left, right = pair(random.Random(19), shared=50, apart=0)
+    link = Link(left, right)
+    drive(link)
+    for number in range(6):
+        left.write(bytes((number,)))
+    link.right.do(link.right.machine.compare(NOW))
+    held, link.left.jobs = link.left.jobs, type(link.left.jobs)()
+    drive(link)
+    assert link.right.duplicates == 0
+    link.left.jobs = held
+    drive(link)
+    assert level(left, right)
+    assert live(link)
+    assert link.right.duplicates <= 1  # the one that was on its way
 
 
 def test_compared_tells_the_heads_of_a_member() -> None:

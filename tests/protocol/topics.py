@@ -211,6 +211,7 @@ class End:
         self.now = Instant(0)
         self.duplicates = 0
         self.orphaned = 0
+        self.held_when_synced = 0
 
     def start(self) -> None:
         """Begin."""
@@ -253,6 +254,7 @@ class End:
                     self.log.cursors[self.peer, store] = arrival
                 case Synced():
                     self.synced.append(output)
+                    self.held_when_synced = len(self.log.order)
                 case Fail(refusal):
                     self.failed.append(refusal)
                 case _:

@@ -170,7 +170,7 @@ class Intake:
         for each in ids:
             if each in self._asked or len(self._asked) >= _ASKED_MAX:
                 continue
-            if each not in self._awaited and self._view.arrival_of(each) is None:
+            if self._view.arrival_of(each) is None:
                 self._asked[each] = None
                 self._wanting[each] = None
 
