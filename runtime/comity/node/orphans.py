@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from comity.base.clock import Instant, after
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import ID_BYTES, CommitId, DeviceId
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, LinkId
 from comity.base.limits import ORPHAN_AGE_MAX, ORPHANS_BYTES_MAX, ORPHANS_COUNT_MAX
 from comity.wire.records import Commit
 
@@ -22,10 +22,14 @@ __all__ = ["Orphan", "Orphans"]
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """One parked commit. source: who delivered it. wants: an id, or the prefix of an epoch."""
+    """One parked commit. wants: an id, or the prefix of an epoch.
+
+    link, source: the link that brought it, which may be gone, and the peer at its other end.
+    """
 
     id: CommitId
     commit: Commit
+    link: LinkId
     source: DeviceId
     wants: bytes
     expires: Instant
@@ -64,12 +68,18 @@ class Orphans:
         return min(oldest, default=None)
 
     def park(
-        self, identifier: CommitId, commit: Commit, source: DeviceId, wants: bytes, now: Instant
+        self,
+        identifier: CommitId,
+        commit: Commit,
+        origin: tuple[LinkId, DeviceId],
+        wants: bytes,
+        now: Instant,
     ) -> Rejected | None:
         """Keep a commit until what it wants is here. Parking the same bytes again is free.
 
         Two commits with one id and different signatures are both kept: the first may be bad.
         """
+        link, source = origin
         account = self._accounts.setdefault(source, _Account())
         name = identifier, commit.beside
         if name in account.parked:
@@ -77,7 +87,8 @@ class Orphans:
         size = len(commit.sealed) + len(commit.beside)
         if len(account.parked) >= ORPHANS_COUNT_MAX or account.size + size > ORPHANS_BYTES_MAX:
             return Rejected(Reason.BUFFER_FULL, f"{len(account.parked)} wait already")
-        orphan = Orphan(identifier, commit, source, wants, after(now, ORPHAN_AGE_MAX))
+        expires = after(now, ORPHAN_AGE_MAX)
+        orphan = Orphan(identifier, commit, link, source, wants, expires)
         account.parked[name] = orphan
         account.size += size
         self._waiting.setdefault(wants, {})[source, *name] = orphan

@@ -173,7 +173,7 @@ class Replica:
         for epoch, key in keys:
             self.journal.learn_key(epoch, key, step)
             for orphan in self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES]):
-                self.take(step, orphan.commit, (LinkId(0), orphan.source))
+                self.take(step, orphan.commit, (orphan.link, orphan.source))
 
     def found(self, step: Step, commit: Commit) -> None:
         """Insert the genesis that this device made."""
@@ -223,12 +223,13 @@ class Replica:
 
     def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
         wants = missing.parents[0] if missing.parents else missing.epoch
-        refusal = self._orphans.park(missing.id, commit, source[1], wants, step.instant)
+        refusal = self._orphans.park(missing.id, commit, source, wants, step.instant)
         step.touch(self.topic)
         if refusal is not None:
             self._listener.refused(step, self.topic, missing.id, refusal, source)
         elif missing.parents:
-            self._listener.lacking(step, self.topic, missing.parents, source)
+            # One at a time: whoever makes up parents would else use up what is asked of others.
+            self._listener.lacking(step, self.topic, missing.parents[:1], source)
 
     def _orphaned(self, missing: Missing) -> Missing | Rejected:
         """Refuse what builds on what was refused for good: it waits for nothing."""
@@ -248,7 +249,7 @@ class Replica:
         if len(self._refused) > REPORTS_KEPT_MAX:
             del self._refused[next(iter(self._refused))]
         waiting = self._orphans.wanted(commit)
-        return [(orphan.commit, (source[0], orphan.source)) for orphan in waiting]
+        return [(orphan.commit, (orphan.link, orphan.source)) for orphan in waiting]
 
     def _accept(
         self, step: Step, checked: Checked, source: Source
@@ -260,7 +261,7 @@ class Replica:
         ready: list[Orphan] = list(self._orphans.wanted(checked.id))
         for epoch in inserted.opens:
             ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
-        return [(orphan.commit, (source[0], orphan.source)) for orphan in ready]
+        return [(orphan.commit, (orphan.link, orphan.source)) for orphan in ready]
 
     def _inserted(self, inserted: Inserted, step: Step | None) -> None:
         """A commit of ours or of a peer has become part of the log."""
