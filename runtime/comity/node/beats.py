@@ -136,7 +136,7 @@ class Beats:
         self._bound: list[Binding] = []
         self._own: dict[int, None] = {}
         self._flips: dict[int, bool] = {}
-        self._frontier = self._journal.effective_heads(range(self._durable))
+        self._frontier: list[int] = self._journal.effective_heads(range(self._durable))
 
     @property
     def phase(self) -> Phase:
