@@ -99,7 +99,7 @@ class Control:
         (status,) = [each for each in self._node.status().topics if each.topic == ref.topic]
         return {
             **_topic(status),
-            "state": plain(ref.snapshot()),
+            "state": {name: plain(value) for name, value in ref.snapshot().items()},
             "bytes": len(state),
             "digest": blake2b(state, person=PERSON_DIGEST).hex(),
         }

@@ -56,8 +56,8 @@ def message_from_words(actor_type: ActorType, method: str, words: Sequence[str])
     function = actor_type.methods.get(method)
     if function is None:
         raise UsageError(
-            f"{actor_type.name} has no message {method!r}; its messages are: "
-            + "; ".join(signatures(actor_type))
+            f"{actor_type.name} has no message {method!r}; its messages are"
+            + "".join(f"\n  {each}" for each in signatures(actor_type))
         )
     hints = typing.get_type_hints(function)
     parameters = actor_type.parameters(method)
@@ -143,11 +143,11 @@ def _signature(actor_type: ActorType, method: str) -> str:
     function = actor_type.methods[method]
     hints = typing.get_type_hints(function)
     shown: list[str] = []
-    keyword_only = False
+    starred = False
     for each in actor_type.parameters(method):
-        if each.kind is each.KEYWORD_ONLY and not keyword_only:
-            keyword_only = True
+        if each.kind is each.KEYWORD_ONLY and not starred:
             shown.append("*")
+        starred = starred or each.kind in {each.KEYWORD_ONLY, each.VAR_POSITIONAL}
         star = "*" if each.kind is each.VAR_POSITIONAL else ""
         hint = f": {_named(hints[each.name])}" if each.name in hints else ""
         default = "" if each.default is each.empty else f" = {each.default!r}"
