@@ -19,7 +19,8 @@ from comity.base.clock import SECOND, Duration
 from comity.base.errors import LinkError, UsageError
 from comity.cli.unlock import unlock
 from comity.drivers.control import control_call
-from comity.drivers.store import CONTROL_FILE, VAULT_FILE
+from comity.drivers.lock import StoreLock
+from comity.drivers.store import CONTROL_FILE, LOCK_FILE, VAULT_FILE
 
 if TYPE_CHECKING:
     from comity.actor.actor import Actor
@@ -80,9 +81,14 @@ def open_node(
     relays: tuple[str, ...] = (),
     relay: bool = False,
 ) -> Node:
-    """Open the store of a command, unlocked as its options say."""
+    """Open the store of a command, unlocked as its options say.
+
+    Raises: StoreError that names the process that has it open, before anything is asked.
+    """
     from comity.api.node import Node
 
+    if (access.store / LOCK_FILE).exists():
+        StoreLock(access.store).release()
     key = unlock(access)
     return Node(
         access.store,

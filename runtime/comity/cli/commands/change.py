@@ -12,7 +12,7 @@ from comity.cli.options import Access, access_options, actor_option, json_option
 __all__ = ["invite", "remove", "stop"]
 
 
-@click.command()
+@click.command(short_help="Print a link that lets one device in.")
 @click.argument("role", type=click.Choice(["reader", "writer", "admin"]), default="writer")
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), default=168.0, show_default=True,
@@ -45,7 +45,7 @@ def invite(
         click.echo(found["link"])
 
 
-@click.command()
+@click.command(short_help="Remove a device from an actor, and change the key.")
 @click.argument("device")
 @actor_option
 @access_options
@@ -66,7 +66,7 @@ def remove(*, access: Access, device: str, actor: str | None, as_json: bool) -> 
         click.echo(f"removed device {found['device'][:16]}; the key has changed")
 
 
-@click.command()
+@click.command(short_help="Stop the node that runs on a store.")
 @access_options
 def stop(*, access: Access) -> None:
     """Stop the node that `comity run` or `comity relay` runs on a store."""

@@ -10,7 +10,7 @@ import click
 __all__ = ["demo"]
 
 
-@click.command()
+@click.command(short_help="See it at work on real processes, in half a minute.")
 @click.option("--keep", is_flag=True, help="Leave everything running for a look around.")
 @click.pass_context
 def demo(context: click.Context, *, keep: bool) -> None:

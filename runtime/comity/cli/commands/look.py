@@ -14,7 +14,7 @@ from comity.cli.options import Access, access_options, actor_option, json_option
 __all__ = ["members", "snapshot", "status", "why"]
 
 
-@click.command()
+@click.command(short_help="Show a node: its actors, its links, what it refused.")
 @access_options
 @json_option
 def status(*, access: Access, as_json: bool) -> None:
@@ -34,7 +34,7 @@ def status(*, access: Access, as_json: bool) -> None:
         click.echo("no node runs on this store now")
 
 
-@click.command()
+@click.command(short_help="Show the fields of an actor as they are now.")
 @click.argument("target", required=False)
 @actor_option
 @access_options
@@ -67,7 +67,7 @@ def snapshot(*, access: Access, target: str | None, actor: str | None, as_json: 
             click.echo(line)
 
 
-@click.command()
+@click.command(short_help="List the devices that take part in an actor.")
 @actor_option
 @access_options
 @json_option
@@ -85,7 +85,7 @@ def members(*, access: Access, actor: str | None, as_json: bool) -> None:
             click.echo(line)
 
 
-@click.command()
+@click.command(short_help="Say why a commit counts, is hidden, or was refused.")
 @click.argument("commit", metavar="ID")
 @access_options
 @json_option

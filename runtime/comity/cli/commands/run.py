@@ -41,7 +41,10 @@ class Wanted:
     create: bool
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Host an actor until Ctrl-C, or send it one message.",
+)
 @click.argument("target")
 @click.argument("method", required=False)
 @click.argument("words", nargs=-1, metavar="[ARGS]...")
@@ -93,7 +96,7 @@ def run(  # noqa: PLR0913  (one for each option)
         _host(access, wanted, address, relays, until_eof=until_eof)
 
 
-@click.command()
+@click.command(short_help="Take part in somebody's actor, by an invite.")
 @click.argument("link")
 @click.argument("target")
 @access_options
@@ -120,7 +123,7 @@ def join(*, access: Access, link: str, target: str) -> None:
     click.echo(f"host it with:  comity run {quoted(target)} --store {quoted(access.store)}")
 
 
-@click.command()
+@click.command(short_help="Keep sealed changes for devices that are offline.")
 @click.option(
     "--listen", metavar="HOST:PORT", default="0.0.0.0:7400", show_default=True,
     help="Where to take connections: a relay is there for everybody.",
@@ -154,6 +157,7 @@ def _send(
     from comity.actor.actor_type import ActorType
     from comity.api.control import Control
     from comity.api.text import message_from_words
+    from comity.base.errors import UsageError
     from comity.cli.reach import open_node, running
     from comity.cli.show import as_lines, print_json
 
@@ -164,7 +168,7 @@ def _send(
     ask = running(access.store)
     if ask is not None:
         if wanted.link or wanted.create or relays:
-            raise click.UsageError(
+            raise UsageError(
                 f"a node runs on {access.store} already: --join, --create and --relay are for "
                 "the start of a node; stop it first (comity stop)"
             )
@@ -238,6 +242,20 @@ def _caught_up(node: Node, topic: Topic) -> bool:
     return True
 
 
+def _reachable(known_as: str, listening: str | None) -> list[tuple[str, str]]:
+    """Say where others reach this node, and what to do if they cannot."""
+    rows = [("address", known_as or "takes no connections")]
+    if listening not in {known_as, None}:
+        rows.append(("", f"listening at {listening}"))
+    host = known_as.rpartition(":")[0].strip("[]")
+    if host in {"127.0.0.1", "::1", "localhost"} and listening == known_as:
+        rows.append(("", "for this machine only; for others: --listen 0.0.0.0:7400"))
+        rows.append(("", "                                   --advertise THIS-HOST:7400"))
+    elif host in {"0.0.0.0", "::"}:  # noqa: S104  (it is compared, not bound)
+        rows.append(("", "nobody can dial that: add --advertise THIS-HOST:PORT"))
+    return rows
+
+
 def _introduce(node: Node, ref: Ref[Actor], how: str, target: str) -> None:
     """Print what somebody needs to know who sees this for the first time."""
     from comity.api.text import signatures
@@ -247,15 +265,14 @@ def _introduce(node: Node, ref: Ref[Actor], how: str, target: str) -> None:
     status = node.status()
     messages = signatures(ref.actor_type)
     first = next(iter(sorted(ref.actor_type.methods)), "METHOD")
-    where = status.address or "takes no connections"
-    if node.address not in {status.address, None}:
-        where += f" (listening at {node.address})"
+    app = quoted(Path(target))
     rows = [
         ("actor", ref.topic.hex()),
         ("device", status.device.hex()),
-        ("address", where),
+        *_reachable(status.address, node.address),
         ("invite", f"comity invite writer {store}"),
-        ("send", f"comity run {quoted(Path(target))} {store} {first} ..."),
+        ("", f"comity run {app} --join LINK        (on the other device)"),
+        ("send", f"comity run {app} {store} {first} ..."),
         ("look", f"comity status {store}"),
         *(("" if place else "messages", each) for place, each in enumerate(messages)),
     ]
