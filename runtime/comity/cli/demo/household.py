@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import comity
 from comity.base.clock import SECOND, Duration
-from comity.base.errors import LinkError, WorldError
+from comity.base.errors import LinkError, UsageError, WorldError
 from comity.drivers.control import control_call
 from comity.drivers.store import CONTROL_FILE
 
@@ -65,7 +65,7 @@ class Place:
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
-                [sys.executable, "-m", "comity", *words, "--until-eof"],
+                [sys.executable, "-m", "comity", "--debug", *words, "--until-eof"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,13 +83,13 @@ class Place:
                 raise WorldError(f"{self.name} ended at its start: {self.tail()}", retry=False)
             try:
                 status = self.ask("status")
-            except LinkError:
-                status = {}
-            if status and not self._wired:
-                self._household.wires.connect(self.name, status["listening"])
-                self._wired = True
-            if status and (status["relay"] or any(each["open"] for each in status["topics"])):
-                return
+                if not self._wired:
+                    self._household.wires.connect(self.name, status["listening"])
+                    self._wired = True
+                if status["relay"] or self.snapshot():
+                    return
+            except (LinkError, UsageError):
+                pass  # nobody listens yet, or the actor is not open yet
             if time.monotonic() > end:
                 raise WorldError(f"{self.name} did not start: {self.tail()}", retry=False)
             time.sleep(_LOOK_SECONDS)

@@ -11,10 +11,12 @@ act does (`acts`), how claims are checked (`claims`).
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +33,10 @@ from comity.drivers.system import SystemEntropy
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["play"]
+__all__ = ["ORDER", "play"]
 
 _WIDTH_MAX: Final = 96
-_ORDER: Final = (
+ORDER: Final = (
     acts.set_up,
     acts.share,
     acts.edit,
@@ -47,22 +49,20 @@ _ORDER: Final = (
 )
 
 
-def play(*, keep: bool) -> int:
-    """Play all acts; return the exit code. keep: leave it running until Ctrl-C."""
+def play(*, keep: bool, order: Sequence[Callable[[acts.Stage], None]] = ORDER) -> int:
+    """Play the acts; return the exit code. keep: leave it running until Ctrl-C."""
     console = Console(width=min(Console().width, _WIDTH_MAX), soft_wrap=False)
     claims = Claims(console)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with ExitStack() as stack:
-            folder = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="comity-demo-"))
-            )
+            folder = stack.enter_context(_stage_floor(console))
             wires = stack.enter_context(Wires())
             passphrase = SystemEntropy().draw(24).hex()
             household = stack.enter_context(Household(folder, wires, _hide(folder, passphrase)))
             stage = acts.Stage(claims, household, passphrase)
             started = time.monotonic()
-            for act in _ORDER:
+            for act in order:
                 act(stage)
             _applaud(console, claims, time.monotonic() - started)
             if keep:
@@ -79,6 +79,21 @@ def play(*, keep: bool) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+@contextmanager
+def _stage_floor(console: Console) -> Generator[Path]:
+    """Give a folder that goes away in the end, unless something failed in it."""
+    folder = Path(tempfile.mkdtemp(prefix="comity-demo-"))
+    try:
+        yield folder
+    except (ClaimFailed, ComityError):
+        console.print(f"\nstores and logs are kept for you in {folder}", highlight=False)
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

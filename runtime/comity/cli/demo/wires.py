@@ -208,7 +208,12 @@ def _owner(theirs: int, ours: int, processes: dict[int, str]) -> str | None:
 
 def _inode(theirs: int, ours: int) -> str | None:
     tables = (Path("/proc/net/tcp6"), Path("/proc/net/tcp"))  # gRPC maps IPv4 into IPv6
-    lines = [line for each in tables if each.exists() for line in each.open(encoding="ascii")]
+    lines = [
+        line
+        for each in tables
+        if each.exists()
+        for line in each.read_text(encoding="ascii").splitlines()
+    ]
     for columns in map(str.split, lines):
         if ":" not in columns[1]:
             continue  # the heading
