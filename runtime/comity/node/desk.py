@@ -75,7 +75,7 @@ class Desk:
         self._shelves: dict[Topic, Shelf] = {}
         self._peers: dict[DeviceId, str] = {}
         self._relays: dict[str, None] = {}
-        self.syncing = Syncing(self.links, self, found.get(Table.CURSOR, ()))
+        self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
         self._admission = Admission(
             self.device,
             hand.prekey.public,

@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
-from comity.base.clock import Instant
+from comity.base.clock import SECOND, Duration, Instant, after, earliest
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic
 from comity.base.limits import ANNOUNCE_TAGS_MAX, REPORTS_KEPT_MAX, TOPICS_SAID_MAX
+from comity.base.ports import Entropy
 from comity.node import rows
 from comity.node.dialer import Purpose
 from comity.node.effects import AwaitRoom, Table
@@ -69,6 +70,9 @@ __all__ = ["Syncing"]
 _ROOM_BYTES: Final = 16 * 1024
 """A page of commits beyond this waits for room on its link before the next one is read."""
 
+_COMPARE_WAIT: Final = Duration(30 * SECOND)
+"""Least time between two comparisons of a topic with a peer: a summary each way, 130 bytes."""
+
 
 class _Table:
     """What one open link has to do with topics."""
@@ -87,14 +91,25 @@ class _Table:
 class Syncing:
     """The sync of everything a node holds. Implements `replica.Listener`."""
 
-    __slots__ = ("_cursors", "_desk", "_due", "_links", "_refused", "_tables")
+    __slots__ = (
+        "_compare_at",
+        "_cursors",
+        "_desk",
+        "_due",
+        "_entropy",
+        "_links",
+        "_refused",
+        "_tables",
+    )
 
-    def __init__(self, links: Links, desk: Desk, cursors: Rows) -> None:
+    def __init__(self, links: Links, desk: Desk, entropy: Entropy, cursors: Rows) -> None:
         """Start with the cursors of the store."""
         self._links = links
         self._desk = desk
+        self._entropy = entropy
         self._tables: dict[LinkId, _Table] = {}
         self._due: dict[tuple[LinkId, Topic], Instant] = {}
+        self._compare_at: dict[tuple[LinkId, Topic], Instant] = {}
         self._refused: dict[Topic, dict[CommitId, None]] = {}
         self._cursors: dict[tuple[Topic, DeviceId], dict[bytes, int]] = {}
         for key, value in cursors:
@@ -104,14 +119,27 @@ class Syncing:
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        return min(self._due.values(), default=None)
+        return earliest(
+            min(self._due.values(), default=None), min(self._compare_at.values(), default=None)
+        )
 
     def tick(self, step: Step) -> None:
-        """Do what is due: another pass after one that was not complete."""
+        """Do what is due: another pass after an incomplete one, the regular comparison."""
         for (link_id, topic), due in list(self._due.items()):
-            link, table = self._links.get(link_id), self._tables.get(link_id)
-            if due <= step.instant and link is not None and table is not None:
-                self._do(link, topic, table.machines[topic].wake(step.instant), step)
+            found = self._machine(link_id, topic)
+            if due <= step.instant and found is not None:
+                self._follow(found[0], topic, found[1].wake(step.instant), step)
+        for (link_id, topic), due in list(self._compare_at.items()):
+            found = self._machine(link_id, topic)
+            if due <= step.instant and found is not None:
+                self._plan_comparison(found[0], topic, step)
+                self._follow(found[0], topic, found[1].compare(step.instant), step)
+
+    def _plan_comparison(self, link: Link, topic: Topic, step: Step) -> None:
+        """Compare again in 30 to 60 s: what a peer kept back from live pushes shows then."""
+        share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
+        wait = Duration(_COMPARE_WAIT + int(_COMPARE_WAIT * share))
+        self._compare_at[link.id, topic] = after(step.instant, wait)
 
     # Links
 
@@ -123,8 +151,9 @@ class Syncing:
     def closed(self, link: Link) -> None:
         """Forget a link."""
         self._tables.pop(link.id, None)
-        for name in [name for name in self._due if name[0] == link.id]:
-            del self._due[name]
+        for waiting in (self._due, self._compare_at):
+            for name in [name for name in waiting if name[0] == link.id]:
+                del waiting[name]
 
     def announce(self, topic: Topic, step: Step) -> None:
         """A topic is held from now on: say so on every link."""
@@ -192,6 +221,7 @@ class Syncing:
         )
         machine = TopicSync(view, tag=tag, key=link.key, initiator=not link.inbound)
         table.machines[topic] = machine
+        self._plan_comparison(link, topic, step)
         self._do(link, topic, machine.start(step.instant), step)
 
     def _allowed(self, link: Link, topic: Topic) -> bool:
