@@ -127,7 +127,7 @@ class Plan:
     crypto: str = "symbolic"
     beyond: bool = False
     calm: bool = False
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def size(self) -> int:

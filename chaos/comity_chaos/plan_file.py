@@ -12,7 +12,7 @@ import json
 import tomllib
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, assert_never
+from typing import Any, Final, assert_never, cast
 
 from comity.base.errors import UsageError
 from comity_chaos.plan import EVENTS, At, Buggify, Drawn, Fault, Plan, Trigger, Turn, When
@@ -175,6 +175,7 @@ def _value(value: object) -> str:
         case Drawn(key):
             return f"{{ drawn = {key} }}"
         case Sequence():
-            return "[" + ", ".join(map(_value, value)) + "]"
+            each = cast("Sequence[object]", value)
+            return "[" + ", ".join(map(_value, each)) + "]"
         case _:
             raise AssertionError(f"no plan holds a {type(value).__name__}")

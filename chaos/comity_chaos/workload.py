@@ -16,8 +16,8 @@ import inspect
 import types
 import typing
 import uuid
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 from comity.actor.actor_type import ActorType
 from comity.base.errors import UsageError
@@ -39,6 +39,7 @@ CANARIES: Final = (
 _INTS: Final = (1, 0, 2, 3, 10, -1)
 _FLOATS: Final = (1.0, 0.0, -1.5, 0.1)
 _BLOBS: Final = (b"", b"\x00", b"horseradish")
+_MUTABLE: Final = (list, set, frozenset)
 _DEPTH_MAX: Final = 4
 
 
@@ -108,9 +109,10 @@ def _plain(keyed: Keyed, hint: Any, key: int) -> Any:  # noqa: ANN401
 def _is_plain(value: object) -> bool:
     if isinstance(value, enum.Enum):
         return False
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return all(map(_is_plain, value))  # pyright: ignore[reportUnknownArgumentType]
-    return value is None or type(value) in {bool, int, float, str, bytes}
+    if isinstance(value, tuple):
+        parts = cast("tuple[object, ...]", value)
+        return not hasattr(parts, "_fields") and all(map(_is_plain, parts))
+    return value is None or isinstance(value, bool | int | float | str | bytes)
 
 
 def _draw(keyed: Keyed, hint: Any, key: int, depth: int) -> Any:  # noqa: ANN401
@@ -157,8 +159,8 @@ def _draw_compound(keyed: Keyed, hint: Any, key: int, depth: int) -> Any:  # noq
     if origin in {tuple, list, set, frozenset, Sequence}:
         count = keyed.below(3, "count", key)
         values = [_draw(keyed, arguments[0], inner + place, depth) for place in range(count)]
-        made = {list: list, set: set, frozenset: frozenset}.get(origin, tuple)
-        return made(values)
+        kind = cast("Callable[[list[Any]], Any]", origin if origin in _MUTABLE else tuple)
+        return kind(values)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint)
         return hint(

@@ -67,7 +67,8 @@ def _forge(make: _Make, stage: Stage, fault: Fault, bit: Bit) -> Undo:
     forks = bool(made) and not made[0].wrong
 
     def lie(batch: tuple[Record, ...]) -> tuple[Record, ...]:
-        tag = next(filter(None, map(_tag_of, batch)), b"")
+        tags = [found for found in map(_tag_of, batch) if found]
+        tag: bytes = tags[0] if tags else b""
         if not tag or tag in told or not made:
             return batch
         told[tag] = None
