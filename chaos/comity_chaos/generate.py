@@ -19,7 +19,8 @@ from comity_chaos.workload import draw_turn, messages
 
 __all__ = ["Shape", "draw_plan"]
 
-_BURSTS_PERCENT = 60
+_BURSTS_PERCENT = 35
+_RACES_PERCENT = 35
 _BEYOND_PERCENT = 10
 
 
@@ -27,13 +28,14 @@ _BEYOND_PERCENT = 10
 class Shape:
     """What plans are drawn for.
 
-    actor, scenario: as in a plan. nodes: at most so many, and at least 2 if that is more.
+    actor, scenario, promises: as in a plan. nodes: at most so many; 2 at least, if not 1.
     turns, faults: how many, at most. only: send these messages alone, if any are named.
     byzantine: at most so many nodes lie. beyond: 1 in 10 plans goes beyond the model.
     """
 
     actor: str = ""
     scenario: str = ""
+    promises: tuple[str, ...] = ()
     nodes: int = 4
     relays: int = 0
     turns: int = 40
@@ -59,6 +61,7 @@ def draw_plan(seed: int, shape: Shape, actor_type: ActorType | None) -> Plan:
         nodes=nodes,
         actor=shape.actor,
         scenario=shape.scenario,
+        promises=shape.promises,
         relays=shape.relays,
         span_ms=shape.span_ms,
         byzantine=byzantine,
@@ -91,14 +94,22 @@ def _swarm(keyed: Keyed, kinds: Sequence[FaultKind]) -> list[FaultKind]:
 def _draw_turns(
     keyed: Keyed, actor_type: ActorType, shape: Shape, nodes: int
 ) -> tuple[Turn, ...]:
-    """Draw messages, most of them in bursts: at one node, within some milliseconds."""
-    names = messages(actor_type, shape.only)
+    """Draw messages: in bursts at one node, in races between nodes, or alone.
+
+    A swarm of them as well: each plan leaves out a quarter of the kinds.
+    """
+    known = messages(actor_type, shape.only)
+    names = [name for place, name in enumerate(known) if keyed.below(4, "name", place)]
+    names = names or [known[keyed.below(len(known), "one name")]]
     turns: list[Turn] = []
     ms, node = 0, 0
     for number in range(shape.turns):
-        if not turns or keyed.below(100, "burst", number) >= _BURSTS_PERCENT:
+        how = keyed.below(100, "how", number)
+        if not turns or how >= _BURSTS_PERCENT + _RACES_PERCENT:
             ms = keyed.below(max(shape.span_ms * 9 // 10, 1), "when", number)
             node = keyed.below(nodes, "who", number)
+        elif how >= _BURSTS_PERCENT:
+            node = (node + 1 + keyed.below(max(nodes - 1, 1), "rival", number)) % nodes
         else:
             ms += keyed.below(20, "gap", number)
         turn = draw_turn(keyed, actor_type, names, number, node)

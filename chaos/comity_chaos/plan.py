@@ -110,15 +110,17 @@ class Plan:
     """One run.
 
     actor: 'module:Class' or 'path/file.py:Class'. scenario: what drives the run, in the same
-    form; the lab's own if empty. relays: numbered after the nodes. span_ms: how long faults
-    last. byzantine: nodes that may break the protocol. beyond: more than the model allows is
-    done and never healed, so only safety is judged. calm: every latency is the same.
+    form; the lab's own if empty. promises: of the app, in the same form. relays: numbered after
+    the nodes. span_ms: how long faults last. byzantine: nodes that may break the protocol.
+    beyond: more than the model allows is done and never healed, so only safety is judged. calm:
+    every latency is the same.
     """
 
     seed: int
     nodes: int
     actor: str = ""
     scenario: str = ""
+    promises: tuple[str, ...] = ()
     relays: int = 0
     span_ms: int = 0
     turns: tuple[Turn, ...] = ()
@@ -128,6 +130,11 @@ class Plan:
     beyond: bool = False
     calm: bool = False
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether another process finds by name all that this plan needs."""
+        return not any("<" in name for name in (self.actor, self.scenario, *self.promises))
 
     @property
     def size(self) -> int:

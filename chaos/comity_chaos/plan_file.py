@@ -25,6 +25,7 @@ WORD_PREFIX: Final = "plan:"
 _HEAD: Final = (
     "actor",
     "scenario",
+    "promises",
     "seed",
     "nodes",
     "relays",
@@ -84,7 +85,8 @@ def load(text: str) -> Plan:
     if wrong:
         raise UsageError(f"a plan has no {wrong[0]!r}; it may have: {', '.join(sorted(known))}")
     plain: dict[str, Any] = {name: said[name] for name in _HEAD if name in said}
-    plain["byzantine"] = tuple(plain.get("byzantine", ()))
+    for name in ("byzantine", "promises"):
+        plain[name] = tuple(plain.get(name, ()))
     turns = tuple(_read_turn(each, place) for place, each in enumerate(said.get("turn", ())))
     faults = tuple(_read_fault(each, place) for place, each in enumerate(said.get("fault", ())))
     return Plan(turns=turns, faults=faults, notes=dict(said.get("notes", {})), **plain)

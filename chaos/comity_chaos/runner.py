@@ -39,6 +39,8 @@ class Outcome:
     oracle: whose promise was broken; '' if none was. text: what was seen, in plain words.
     ms: simulated, since the plan began, when it was seen. judged: by oracle, how often there
     was something to judge. bitten: by kind of fault, how often it changed what happened.
+    worked: by message, how often it was handled. raised: by message, what it raised, if it was
+    never handled without.
     """
 
     plan: Plan
@@ -47,6 +49,8 @@ class Outcome:
     ms: int
     judged: Mapping[str, int]
     bitten: Mapping[str, int]
+    worked: Mapping[str, int]
+    raised: Mapping[str, str]
     events: int
     turns: int
     frames: int
@@ -73,12 +77,22 @@ def standard(actor_type: ActorType, *invariants: Invariant) -> Scenario:
     return scenario
 
 
-def run_plan(plan: Plan, scenario: Scenario, *, keep: tuple[int, int] = (0, 0)) -> Outcome:
-    """Run a plan and say what it showed. keep: notes of the trace to return as lines.
+def run_plan(
+    plan: Plan,
+    scenario: Scenario,
+    *,
+    keep: tuple[int, int] = (0, 0),
+    complete: Callable[[ActorType], Plan] | None = None,
+) -> Outcome:
+    """Run a plan and say what it showed.
+
+    keep: notes of the trace to return as lines. complete: draws the work of the plan once the
+    scenario has said for which actor.
 
     Raises: UsageError if the plan or the scenario cannot be run.
     """
     sim = Sim(plan=plan, keep=keep)
+    sim.complete = complete
     oracle, text = "", ""
     error: BaseException | None = None
     try:
@@ -96,12 +110,14 @@ def run_plan(plan: Plan, scenario: Scenario, *, keep: tuple[int, int] = (0, 0)) 
         oracle, text, error = "scenario", f"{type(raised).__name__}: {raised}", raised
     world = sim.world
     return Outcome(
-        plan=plan,
+        plan=sim.plan,
         oracle=oracle,
         text=text,
         ms=sim.elapsed_ms,
         judged=sim.judge.judged,
         bitten={} if sim.nemesis is None else sim.nemesis.bitten,
+        worked=sim.worked,
+        raised=sim.raised,
         events=world.events,
         turns=world.turns,
         frames=world.network.frames,

@@ -68,7 +68,8 @@ class Sim:
 
     nodes: how many, reachable from one another unless cut. crypto: 'symbolic' for speed,
     'sodium' for the real thing. relay: add a relay that every node uses. plan: what goes wrong,
-    from the first `share` on; seed, nodes, crypto and relays are its own then.
+    from the first `share` on; seed, nodes, crypto and relays are its own then. keep: notes of
+    the trace to keep as lines. complete: draws the rest of the plan when an actor is shared.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Sim:
         if plan.nodes < 1:
             raise UsageError(f"{plan.nodes} nodes are too few: use at least 1")
         self.plan = plan
+        self.complete: Callable[[ActorType], Plan] | None = None
         self.world = World(plan.seed, kinds[plan.crypto](), ProtobufCodec(), keep=keep)
         self.world.network.calm = plan.calm
         self.world.started = self._host
@@ -160,6 +162,8 @@ class Sim:
         self.settle()
         for ref in refs:
             self.scene.devices[ref.node.running()[0].device] = ref.node.index
+        if self.nemesis is None and self.complete is not None:
+            self.plan = self.complete(actor_type)
         if self.plan.size and self.nemesis is None:
             self._begin()
         return refs
@@ -305,6 +309,24 @@ class Sim:
         for node in self.world.nodes:
             if node.up:
                 node.running()[1].check()
+
+    @property
+    def worked(self) -> Mapping[str, int]:
+        """Return how often each message of the plan was handled without an error."""
+        found = {turn.method: 0 for turn, _ in self.replies}
+        for turn, reply in self.replies:
+            found[turn.method] += reply.done and reply.error is None
+        return found
+
+    @property
+    def raised(self) -> Mapping[str, str]:
+        """Return what each message of the plan raised that was never handled without."""
+        worked = self.worked
+        return {
+            turn.method: f"{type(reply.error).__name__}: {reply.error}"
+            for turn, reply in self.replies
+            if not worked[turn.method] and reply.error is not None
+        }
 
     @property
     def elapsed_ms(self) -> int:

@@ -59,37 +59,39 @@ def _isolate(stage: Stage, fault: Fault, bit: Bit) -> Undo:
 def _one_way(stage: Stage, fault: Fault, bit: Bit) -> Undo:
     """From a nothing reaches b: b hears nothing and gives up, a's frames vanish."""
     a, b = fault.nodes[:2]
-    return _silence(stage, [(a, b)], bit, notice=b)
+    return _silence(stage, [(a, b)], bit, notice=True)
 
 
 def _half_open(stage: Stage, fault: Fault, bit: Bit) -> Undo:
     """The links between a and b end, and only b is told."""
     a, b = fault.nodes[:2]
     wires = stage.world.network.wires_between(a, b)
-    told: list[tuple[Wire, int]] = []
     for wire in wires:
         stage.world.break_wire(wire, _AT_ONCE, "reset", unaware=a)
-        told.append((wire, 0 if wire.ends[0][0] == a else 1))
         bit()
 
     def undo() -> None:
-        for wire, side in told:
-            index, life, link = wire.ends[side]
-            stage.world.tell_down(stage.world.nodes[index], life, link, "no answer", _AT_ONCE)
-        told.clear()
+        _tell_unaware(stage, wires, a)
 
     return undo
 
 
-def _silence(
-    stage: Stage, pairs: Sequence[tuple[int, int]], bit: Bit, *, notice: int | None
-) -> Undo:
+def _tell_unaware(stage: Stage, wires: list[Wire], node: int) -> None:
+    """Let a node learn at last that these links of its own have ended."""
+    for wire in wires:
+        index, life, link = wire.ends[0 if wire.ends[0][0] == node else 1]
+        stage.world.tell_down(stage.world.nodes[index], life, link, "no answer", _AT_ONCE)
+    wires.clear()
+
+
+def _silence(stage: Stage, pairs: Sequence[tuple[int, int]], bit: Bit, *, notice: bool) -> Undo:
     network = stage.world.network
     paths = [network.path(*pair) for pair in pairs]
     for path in paths:
         path.silent = path.deaf = True
     before = sum(path.vanished + path.unanswered for path in paths)
     wires = [wire for pair in pairs for wire in network.wires_between(*pair)]
+    unaware: list[Wire] = []
 
     def undo() -> None:
         for path in paths:
@@ -99,27 +101,23 @@ def _silence(
         for wire in wires:
             if wire.open:  # frames are missing in the stream: it cannot go on
                 stage.world.break_wire(wire, _AT_ONCE, "out of step")
+        _tell_unaware(stage, unaware, pairs[0][0])
 
     def give_up() -> None:
         for wire in wires:
             if wire.open and paths[0].silent:
-                stage.world.break_wire(
-                    wire, _AT_ONCE, "no answer", unaware=_other(wire, notice)
-                )
+                stage.world.break_wire(wire, _AT_ONCE, "no answer", unaware=pairs[0][0])
+                unaware.append(wire)
                 bit()
 
-    if notice is not None:
+    if notice:
         stage.world.time.after(2 * NOTICE, give_up)
     return undo
 
 
-def _other(wire: Wire, node: int | None) -> int:
-    return wire.ends[1][0] if wire.ends[0][0] == node else wire.ends[0][0]
-
-
 def _silent(stage: Stage, fault: Fault, bit: Bit) -> Undo:
     a, b = fault.nodes[:2]
-    return _silence(stage, [(a, b), (b, a)], bit, notice=None)
+    return _silence(stage, [(a, b), (b, a)], bit, notice=False)
 
 
 def _flap(stage: Stage, fault: Fault, bit: Bit) -> Undo:

@@ -21,16 +21,33 @@ from comity_chaos.disk import Disk
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.scene import Part, Scene
 
-__all__ = ["Authority", "Convergence", "Invariant", "Invariants", "Recovery", "difference"]
+__all__ = [
+    "Authority",
+    "Convergence",
+    "Invariant",
+    "Invariants",
+    "Recovery",
+    "difference",
+    "plainly",
+]
 
 Invariant = Callable[[Mapping[str, object]], object]
 """A promise of an app: takes the fields as plain values; false, or raises, if it is broken."""
 
 
+def plainly(value: object) -> object:
+    """Return a value of a field as a person would write it."""
+    if isinstance(value, Mapping):
+        return {plainly(key): plainly(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, frozenset):
+        return {plainly(each) for each in sorted(value, key=repr)}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return value
+
+
 def difference(one: Mapping[str, object], other: Mapping[str, object]) -> str:
     """Say which fields differ, and how."""
     parts = [
-        f"{name} is {one[name]!r} here and {other[name]!r} there"
+        f"{name} is {plainly(one[name])!r} here and {plainly(other[name])!r} there"
         for name in one
         if one[name] != other.get(name)
     ]
@@ -228,5 +245,5 @@ class Invariants:
         name = getattr(invariant, "__name__", repr(invariant))
         name = "the app's promise" if name == "<lambda>" else f"'{name}'"
         return Violation(
-            self.name, f"{name} does not hold on node {part.node.index}{why}: {dict(state)}"
+            self.name, f"{name} does not hold on node {part.node.index}{why}: {plainly(state)}"
         )
