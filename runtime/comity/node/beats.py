@@ -415,6 +415,7 @@ class Beats:
         news = self._fed < self._durable or self._flips or len(self._bound) >= _BOUND_MAX
         if not (news or loading or writable != self._writable):
             return
+        self.seal(step)  # first: what is about to be fed may be our own draft, sealed elsewhere
         commits: list[FoldCommit] = []
         stop = min(self._durable, self._fed + _FOLD_COMMITS_MAX)
         hide: list[tuple[int, int]] = []
@@ -432,7 +433,6 @@ class Beats:
         last = stop == self._durable and (own_last is None or own_last < stop or not loading)
         if loading and not (last or commits):
             return  # our own newest commit is on its way to the disk
-        self.seal(step)
         self._offer_fold(step, stop, commits, hide, last=last)
 
     def _offer_fold(

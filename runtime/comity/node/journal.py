@@ -350,6 +350,9 @@ class Journal:
     ) -> int | Rejected:
         """Make, sign and insert a commit of this device. Returns its number in the graph.
 
+        Turns under the same parents make the same bytes again: if the commit is known, for a
+        copy of this disk made it and a peer brought it, nothing is inserted.
+
         parents: ascending, minimal, this device's last commit in their past or among them.
         Makes an epoch commit before it if the rotation rule asks for one.
         """
@@ -374,6 +377,9 @@ class Journal:
             inner=inner,
             past=self.graph.facts,
         )
+        known = self.graph.index_of(made.id)
+        if known is not None:
+            return known
         return self._insert_own(made, inner, epoch, key, step)
 
     def rotate(

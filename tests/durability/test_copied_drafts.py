@@ -1,0 +1,80 @@
+"""Drafts that were sealed already, by a copy of the same disk: known again, counted once."""
+
+from __future__ import annotations
+
+from comity.base.clock import SECOND
+from comity.node.effects import Table
+from comity_chaos.sim import Sim, SimRef
+from tests.node.ledger import Ledger, consistent
+
+_SEEDS = 30
+
+
+def _with_draft(sim: Sim, ref: SimRef[Ledger]) -> None:
+    """Have two turns acknowledged, of which the second is a draft."""
+    ref.ask(Ledger.enter, "one", 1)
+    sim.run(0.02)
+    reply = ref.ask(Ledger.enter, "two", 2)
+    sim.run(0.01)
+    assert reply.done
+    assert ref.node.disk.table(Table.DRAFT)
+
+
+def _check(sim: Sim, ref: SimRef[Ledger], commits: int) -> None:
+    """Check that all goes on and each entry counts once."""
+    assert consistent(ref.state)
+    assert ref.state["lines"] == {"one": 1, "two": 2}
+    assert len(ref.node.disk.table(Table.COMMIT)) == commits
+    assert not ref.node.disk.table(Table.DRAFT)
+    again = ref.ask(Ledger.enter, "three", 3)
+    sim.run(1)
+    assert again.value == 3
+
+
+def test_drafts_that_outlived_their_commit_count_once() -> None:
+    """A disk with a commit and the drafts it was sealed from opens, and drops the drafts."""
+    with Sim(seed=1, nodes=1) as sim:
+        (ref,) = sim.share(Ledger)
+        sim.run(1)
+        _with_draft(sim, ref)
+        drafts = dict(ref.node.disk.table(Table.DRAFT))
+        sim.run(1)
+        commits = len(ref.node.disk.table(Table.COMMIT))
+        sim.crash(ref)
+        image = ref.node.disk.image()
+        ref.node.disk.restore({**image, Table.DRAFT: drafts})
+        sim.restart(ref)
+        sim.run(1)
+        _check(sim, ref, commits)
+
+
+def test_a_draft_that_a_copy_sealed_first_is_known_when_it_is_sealed() -> None:
+    """A copied disk runs beside the original, and its commit comes round by two peers."""
+    brought = 0
+    for seed in range(_SEEDS):
+        with Sim(seed=seed, nodes=3) as sim:
+            original, _, far = sim.share(Ledger)
+            sim.run(3)
+            _with_draft(sim, original)
+            before = len(original.node.disk.table(Table.COMMIT))
+            copy = sim.world.add()
+            sim.world.crash(copy)
+            copy.disk.restore(original.node.disk.image())
+            pair = copy.index, far.node.index
+            sim.world.network.cut([pair, pair[::-1]])  # who has the original's link keeps it
+            sim.world.start(copy)
+            end = sim.world.now + SECOND
+            while sim.world.now < end:
+                assert sim.world.run_one()
+                disk = original.node.disk
+                if disk.table(Table.DRAFT) and len(disk.table(Table.COMMIT)) > before:
+                    brought += 1
+                    break
+            sim.world.crash(copy)
+            sim.run(1)
+            _check(sim, original, before + 1)
+            sim.crash(original)
+            sim.restart(original)
+            sim.run(1)
+            assert original.state["lines"] == {"one": 1, "two": 2, "three": 3}
+    assert brought >= 3, "the commit was there before its drafts were sealed"
