@@ -39,7 +39,13 @@ class ActorType:
         """
         self.cls = cls
         self.name = cls.comity_name
-        self.schema = Schema.from_hints(cls.__qualname__, _field_hints(cls), _options(cls))
+        wrong = _misuses(cls)
+        try:
+            self.schema = Schema.from_hints(cls.__qualname__, _field_hints(cls), _options(cls))
+        except UsageError as error:
+            raise UsageError("\n  ".join((str(error), *wrong))) from None
+        if wrong:
+            raise UsageError(f"{cls.__qualname__} cannot run:\n  " + "\n  ".join(wrong))
         self.schema.install(cls)
         self._functions = _message_functions(cls)
         self.methods: Mapping[str, FunctionType] = dict(self._functions.values())
@@ -126,10 +132,15 @@ def _field_hints(cls: type[Actor]) -> dict[str, Any]:
             continue
         try:
             resolved = typing.get_type_hints(base, include_extras=True)
-        except NameError as error:
+        except (AttributeError, NameError) as error:
             raise UsageError(
                 f"{base.__qualname__}: an annotation names something unknown ({error}): "
                 "import it at the top of the module, not under TYPE_CHECKING"
+            ) from None
+        except (SyntaxError, TypeError) as error:
+            raise UsageError(
+                f"{base.__qualname__}: an annotation is not a type ({error}): write it like "
+                "Register[str]"
             ) from None
         hints.update({name: resolved[name] for name in own if not _is_plain(resolved[name])})
     return hints
@@ -151,7 +162,6 @@ def _options(cls: type[Actor]) -> dict[str, FieldOptions]:
 def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, FunctionType]]:
     """Map every function that may select a message to its name and what runs for it."""
     found: dict[FunctionType, tuple[str, FunctionType]] = {}
-    wrong: list[str] = []
     for base in cls.__mro__:
         if base is Actor or not issubclass(base, Actor):
             continue
@@ -159,11 +169,45 @@ def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, Functi
             if name.startswith("_") or not isinstance(value, FunctionType):
                 continue
             runs = getattr(cls, name)
-            if name in _HOOKS or not isinstance(runs, FunctionType):
-                continue
-            if inspect.iscoroutinefunction(runs):
-                wrong.append(f"{name}: write 'def', not 'async def'")
-            found[value] = (name, runs)
-    if wrong:
-        raise UsageError(f"{cls.__qualname__}: " + "; ".join(wrong))
+            if name not in _HOOKS and isinstance(runs, FunctionType):
+                found[value] = (name, runs)
     return found
+
+
+def _misuses(cls: type[Actor]) -> list[str]:
+    """Say what would be dropped or would never run: values of fields, handlers that wait."""
+    wrong: dict[str, str] = {}
+    for base in cls.__mro__:
+        if base is Actor or not issubclass(base, Actor):
+            continue
+        hints = inspect.get_annotations(base)
+        for name, value in vars(base).items():
+            if name.startswith("__") or isinstance(value, FieldOptions):
+                continue
+            if name in hints and not _is_class_variable(hints[name]):
+                wrong.setdefault(name, _shadowed(value))
+            elif isinstance(value, FunctionType) and getattr(cls, name) is value:
+                fix = _endless(value)
+                if fix is not None and (name in _HOOKS or not name.startswith("_")):
+                    wrong.setdefault(name, fix)
+    return [f"{name}: {fix}" for name, fix in wrong.items()]
+
+
+def _is_class_variable(hint: object) -> bool:
+    """Tell by an annotation that may still be text; if it does not resolve, it fails later."""
+    return "ClassVar" in hint if isinstance(hint, str) else _is_plain(hint)
+
+
+def _shadowed(value: object) -> str:
+    if isinstance(value, FunctionType):
+        return "is a field and a method: give one of them another name"
+    return f"a field takes no plain value: write field(default={value!r}), or leave it out"
+
+
+def _endless(function: FunctionType) -> str | None:
+    """Say why a function does not run to its end when it is called, if it does not."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "write 'def', not 'async def'"
+    if inspect.isgeneratorfunction(function):
+        return "nothing would run it to its end: return a list, do not yield"
+    return None
