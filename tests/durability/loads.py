@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -77,7 +78,8 @@ class Loads:
     def kill(self) -> list[Entry]:
         """Kill the process; return what it had said and nobody had heard."""
         if self._process:
-            os.kill(self._process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it failed by itself: `hear` says so
+                os.kill(self._process, signal.SIGKILL)
         heard = list(self.hear())
         assert self._process == 0
         return heard

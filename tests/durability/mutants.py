@@ -78,17 +78,31 @@ def _apart(first: type[Put | Drop]) -> None:
     _put(SqliteStore, "apply", applied)
 
 
-def _push_before_stored() -> None:
-    """Show commits to who reads the store, to push them, one write before they are stored.
+def _drafts_dropped_late() -> None:
+    """Delete drafts in a transaction after the one that stores their commit.
 
-    Alone that does no harm: drafts are on the disk, from which recovery seals the same bytes.
-    So it is also planted that a draft says another time than its commit does.
+    Alone that does no harm: recovery seals the same bytes, and knows the commit.
     """
+    _drafts_unlike_their_commit()
+    _apart(Put)
+
+
+def _drafts_unlike_their_commit() -> None:
+    """Write drafts that say another time than their commit does: other bytes are sealed."""
     encode = rows.encode_draft
 
     def encoded(row: rows.DraftRow) -> bytes:
         return encode(replace(row, wall=Wall(row.wall + 1)))
 
+    _put(rows, "encode_draft", encoded)
+
+
+def _push_before_stored() -> None:
+    """Show commits to who reads the store, to push them, one write before they are stored.
+
+    Alone that does no harm: drafts are on the disk, from which recovery seals the same bytes.
+    """
+    _drafts_unlike_their_commit()
     apply, read, close = SqliteStore.apply, SqliteStore.read, SqliteStore.close
     late: dict[Path, list[Put | Drop]] = {}
 
@@ -114,7 +128,6 @@ def _push_before_stored() -> None:
             applied(self, ())
         close(self)
 
-    _put(rows, "encode_draft", encoded)
     _put(SqliteStore, "apply", applied)
     _put(SqliteStore, "read", seen)
     _put(SqliteStore, "close", closed)
@@ -132,6 +145,6 @@ MUTANTS: Final[dict[str, tuple[Callable[[], None], str]]] = {
     "answer before commit": (_answer_before_commit, _LOST),
     "push before stored": (_push_before_stored, "a commit that a peer has is gone"),
     "drafts dropped before the commit": (lambda: _apart(Drop), _LOST),
-    "drafts dropped after the commit": (lambda: _apart(Put), "a turn counts twice"),
+    "drafts dropped after the commit": (_drafts_dropped_late, "a turn counts twice"),
 }
 """By name: what plants it, and what must be found wrong because of it."""

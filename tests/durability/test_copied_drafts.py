@@ -60,8 +60,9 @@ def test_a_draft_that_a_copy_sealed_first_is_known_when_it_is_sealed() -> None:
             copy = sim.world.add()
             sim.world.crash(copy)
             copy.disk.restore(original.node.disk.image())
-            pair = copy.index, far.node.index
-            sim.world.network.cut([pair, pair[::-1]])  # who has the original's link keeps it
+            ends = copy.index, far.node.index
+            # So the link between the far peer and the original stays.
+            sim.world.network.cut([ends, (ends[1], ends[0])])
             sim.world.start(copy)
             end = sim.world.now + SECOND
             while sim.world.now < end:
