@@ -38,7 +38,7 @@ __all__: list[str] = []
 
 _CLIENTS: Final = 3
 _SECONDS: Final = 30.0
-_BEAT: Final = Duration(15 * MILLISECOND)
+_BEAT: Final = Duration(5 * MILLISECOND)
 """Shorter than in life: many drafts are sealed in a short load."""
 
 _CHECKPOINT_PAGES: Final = 40
