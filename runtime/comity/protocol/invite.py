@@ -61,7 +61,7 @@ def format_invite(invite: Invite) -> str:
         body.append(len(encoded))
         body += encoded
     body += blake2b(bytes(body), size=_CHECK_BYTES, person=PERSON_INVITE)
-    return _SCHEME + base64.urlsafe_b64encode(bytes(body)).decode().rstrip("=")
+    return _link(bytes(body))
 
 
 def parse_invite(text: str) -> Invite:
@@ -85,7 +85,8 @@ def parse_invite(text: str) -> Invite:
             f"the invite {_shown(compact)} holds a character that no invite has; copy it again"
         ) from None
     body, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
-    if blake2b(body, size=_CHECK_BYTES, person=PERSON_INVITE) != check:
+    expected = blake2b(body, size=_CHECK_BYTES, person=PERSON_INVITE)
+    if check != expected or compact != _link(data):
         raise UsageError(
             f"the invite {_shown(compact)} is incomplete or mistyped (its checksum does not "
             "match); copy it again, whole"
@@ -97,6 +98,11 @@ def parse_invite(text: str) -> Invite:
             f"the invite {_shown(compact)} cannot be read ({error}); it may come from a newer "
             "version: upgrade with 'pip install --upgrade comity'"
         ) from None
+
+
+def _link(data: bytes) -> str:
+    """Return the one way to write these bytes: base64 alone has several for some."""
+    return _SCHEME + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _decode(reader: Reader) -> Invite:
@@ -111,9 +117,12 @@ def _decode(reader: Reader) -> Invite:
     addresses: list[str] = []
     for _ in range(count):
         try:
-            addresses.append(reader.take(reader.u8()).decode())
+            address = reader.take(reader.u8()).decode()
         except UnicodeDecodeError as error:
             raise Malformed("an address is not UTF-8") from error
+        if not address:
+            raise Malformed("an address is empty")
+        addresses.append(address)
     reader.finish()
     return Invite(inviter, seed, tuple(addresses))
 
