@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Any, Final
@@ -39,7 +39,7 @@ class Tripped(AssertionError):
 
 
 @contextmanager
-def tripwires() -> Iterator[list[str]]:
+def tripwires() -> Generator[list[str], None, None]:
     """Let every wire raise `Tripped` while a world runs; yield the list of what was tripped.
 
     Code that imports a module, and the lab itself, may go on reading files: only calls that
