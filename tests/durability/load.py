@@ -11,6 +11,7 @@ A line is out before the next thing is asked for, so a killed process has said a
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -38,8 +39,12 @@ __all__: list[str] = []
 
 _CLIENTS: Final = 3
 _SECONDS: Final = 30.0
-_BEAT: Final = Duration(5 * MILLISECOND)
-"""Shorter than in life: many drafts are sealed in a short load."""
+_BEAT: Final = Duration(25 * MILLISECOND)
+"""Shorter than in life: many drafts are sealed in a short load. On a slow machine a fifth would
+seal each draft with its first turn; twice would need a longer load."""
+
+_COMMITS: Final = 8
+"""In each life of a record at least, however fast the machine is."""
 
 _CHECKPOINT_PAGES: Final = 40
 """Fewer than in life: the log is carried over and begun anew many times in a short load."""
@@ -68,9 +73,9 @@ def _record(plan: dict[str, Any]) -> None:
             recorder.note(Kind.FOUNDED, "")
             peer.open(Tally, ref.invite("reader"))
             peer._host._store = _Watched(peer._host._store, recorder)
-            _load(ref, recorder.note, "1", turns)
+            _load_until(node, ref, recorder.note, "1", turns)
         node = Node(folder / "store", insecure_store=True)
-        _load(node.open(Tally), recorder.note, "2", turns)
+        _load_until(node, node.open(Tally), recorder.note, "2", turns)
         node._host.close()  # the disk stays as it is now, with drafts and a log to recover
         save(recorder.entries, Path(plan["record"]))
         os._exit(0)
@@ -104,6 +109,16 @@ def _storm(plan: dict[str, Any]) -> None:
     _print(Kind.FOUNDED, "", 0)
     _load(ref, _print, plan["round"], plan["turns"])
     node.close()
+
+
+def _load_until(node: Node, ref: Ref[Tally], say: Say, life: str, turns: int) -> None:
+    """Load a node until it has made enough commits in this life."""
+    (before,) = node.status().topics
+    for number in itertools.count():
+        _load(ref, say, f"{life}.{number}", turns)
+        (topic,) = node.status().topics
+        if topic.commits >= before.commits + _COMMITS:
+            return
 
 
 def _load(ref: Ref[Tally], say: Say, life: str, turns: int) -> None:
