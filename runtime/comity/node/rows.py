@@ -13,7 +13,7 @@ from typing import Final
 from comity.base.canonical import Reader, varint
 from comity.base.clock import Wall
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
-from comity.log.entries import Role
+from comity.log.entries import ACTOR_TYPE_BYTES_MAX, Role
 from comity.wire.records import Commit
 
 __all__ = [
@@ -53,7 +53,6 @@ META_STORE: Final = b"store"
 SECRET_DEVICE: Final = b"device"
 SECRET_PREKEY: Final = b"prekey"
 
-_TEXT_BYTES_MAX: Final = 255
 _BLOB_BYTES_MAX: Final = 1 << 20
 _NUMBER_BYTES: Final = 8
 
@@ -172,7 +171,7 @@ def decode_topic(value: bytes) -> TopicRow:
     """Read what `encode_topic` wrote."""
     reader = Reader(value)
     shelf = reader.u8() == 1
-    actor_type = reader.text(_TEXT_BYTES_MAX)
+    actor_type = reader.text(ACTOR_TYPE_BYTES_MAX)
     grant = reader.blob(ID_BYTES)
     reader.finish()
     return TopicRow(actor_type, grant, shelf)
