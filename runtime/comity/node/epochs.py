@@ -155,7 +155,11 @@ class Epochs:
 
 
 class Prekeys:
-    """Where to wrap a key for each device: its newest prekey in a version."""
+    """Where to wrap a key for each device: its own newest prekey in a version.
+
+    A device gives one with its first commit. Until then that counts which came with its oldest
+    `add`: a later one, by whomever, must not turn its keys away from it.
+    """
 
     __slots__ = ("_added", "_own")
 
@@ -172,24 +176,31 @@ class Prekeys:
             elif isinstance(entry, AddEntry):
                 self._added.setdefault(entry.device, []).append((commit, entry.prekey))
 
+    def given_by(self, device: DeviceId, within: Callable[[int], bool]) -> bool:
+        """Tell whether a device has given a prekey itself, within a version."""
+        return any(within(commit) for commit, _ in self._own.get(device, ()))
+
     def of(
         self, devices: Iterable[DeviceId], graph: Graph, within: Callable[[int], bool]
     ) -> tuple[bytes, ...]:
         """Return the prekeys of these devices within a version, in the order of devices.
 
-        A device's own word counts before that of whoever added it; of several, the one that
-        no other follows, and of these the one whose commit has the smallest id.
+        A device's own word counts before that of whoever added it; of several words of its
+        own the one that no other follows, of several adds the one that follows no other; of
+        several such, the one whose commit has the smallest id.
         """
         found: list[bytes] = []
         for device in devices:
-            for known in (self._own, self._added):
-                seen = [pair for pair in known.get(device, ()) if within(pair[0])]
-                newest = [
-                    (graph.id_of(commit), public)
-                    for commit, public in seen
-                    if not any(graph.is_before(commit, other) for other, _ in seen)
-                ]
-                if newest:
-                    found.append(min(newest)[1])
-                    break
+            own = [pair for pair in self._own.get(device, ()) if within(pair[0])]
+            added = [pair for pair in self._added.get(device, ()) if within(pair[0])]
+            best = [
+                (graph.id_of(commit), public)
+                for commit, public in own
+                if not any(graph.is_before(commit, other) for other, _ in own)
+            ] or [
+                (graph.id_of(commit), public)
+                for commit, public in added
+                if not any(graph.is_before(other, commit) for other, _ in added)
+            ]
+            found += [public for _, public in sorted(best)[:1]]
         return tuple(found)

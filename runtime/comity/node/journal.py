@@ -366,6 +366,9 @@ class Journal:
             epoch = parents[0]
         key = self.epochs.key(epoch)
         assert key is not None
+        device = self._hand.signer.device
+        if not self._prekeys.given_by(device, lambda commit: self._within(commit, heads)):
+            entries = (*entries, PrekeyEntry(self._hand.prekey.public))
         inner = self._inner(entries, parents, wall, epoch)
         if isinstance(inner, Rejected):
             return inner
