@@ -78,7 +78,8 @@ def draw_plan(seed: int, shape: Shape, actor_type: ActorType | None) -> Plan:
 
 def _fits(kind: FaultKind, plan: Plan) -> bool:
     """Tell whether a kind can happen to a deployment of this size."""
-    if kind.nodes > plan.nodes - (kind.name == "partition"):
+    spared = kind.model in {Model.OWNER, Model.AMNESIA}  # the founder keeps the actor
+    if kind.needs > plan.nodes - spared:
         return False
     lies = kind.model is Model.BYZANTINE and kind.nodes == 1
     return bool(plan.byzantine) if lies else True
@@ -139,7 +140,7 @@ def _draw_fault(keyed: Keyed, kind: FaultKind, plan: Plan, place: int) -> Fault:
             rest = list(range(1, plan.nodes))
         nodes = tuple(
             rest.pop(keyed.below(len(rest), "victim", place, number))
-            for number in range(min(kind.nodes, len(rest)))
+            for number in range(min(kind.nodes, max(len(rest) - kind.fewer, kind.needs)))
         )
     amount = (
         kind.amounts[keyed.below(len(kind.amounts), "amount", place)] if kind.amounts else 0

@@ -36,7 +36,7 @@ class Nemesis:
             if fault.kind not in CATALOGUE:
                 raise UsageError(f"there is no fault {fault.kind!r}")
             wrong = [index for index in fault.nodes if not 0 <= index < nodes]
-            if wrong or len(fault.nodes) < 1:
+            if wrong or len(fault.nodes) < CATALOGUE[fault.kind].needs:
                 raise UsageError(f"fault {fault.kind!r} hits nodes {fault.nodes} of {nodes}")
         self._stage = stage
         self._faults = faults

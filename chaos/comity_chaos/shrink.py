@@ -197,16 +197,12 @@ def _without_node(plan: Plan, index: int) -> Plan | None:
     faults: list[Fault] = []
     for fault in plan.faults:
         trigger = fault.trigger
-        kind = CATALOGUE[fault.kind]
         left = tuple(renumber(node) for node in fault.nodes if node != index)
-        waits_there = not isinstance(trigger, At) and trigger.node == index
-        if waits_there or len(left) < min(kind.nodes, len(fault.nodes), 2):
-            if index in fault.nodes and len(fault.nodes) <= 2:
-                return None
-            continue
-        if not left:
+        if len(left) < CATALOGUE[fault.kind].needs:
             return None
         if not isinstance(trigger, At):
+            if trigger.node == index:
+                return None
             trigger = replace(trigger, node=renumber(trigger.node))
         faults.append(replace(fault, nodes=left, trigger=trigger))
     return replace(
@@ -260,8 +256,8 @@ def _simpler_faults(fault: Fault) -> Iterator[Fault]:
     for ms in kind.lasts:
         if ms < fault.ms:
             yield replace(fault, ms=ms)
-    if len(fault.nodes) > max(kind.nodes, 1):
-        yield replace(fault, nodes=fault.nodes[: max(kind.nodes, 1)])
+    if len(fault.nodes) > kind.needs:
+        yield replace(fault, nodes=fault.nodes[:-1])
 
 
 def _simpler_triggers(trigger: Trigger) -> Iterator[Trigger]:

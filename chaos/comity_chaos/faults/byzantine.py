@@ -204,7 +204,7 @@ BYZANTINE_FAULTS: Final = (
     _forging("bad-signature", _unsigned, "{a} makes a commit with a signature that is noise"),
     _forging("impersonate", _impersonate, "{a} makes commits in the names of the others"),
     _forging("wrong-generation", _misplace, "{a} makes a commit with a wrong generation"),
-    _forging("orphans", _orphans, "{a} sends {amount} commits of no known epoch", (20, 200)),
+    _forging("orphans", _orphans, "{a} sends {amount} commits of no known epoch", (20, 1_000)),
     _lying("lying-summary", _lie_in_summary, "{a} lies about what it has", (0, 1, 1_000)),
     _lying("lying-cursor", _lie_in_cursor, "{a} claims {amount} commits too many", (1, 1_000)),
     _lying("withhold", _withhold, "{a} leaves out half of the commits that it should send"),

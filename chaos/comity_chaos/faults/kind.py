@@ -93,10 +93,10 @@ def undone() -> None:
 class FaultKind:
     """One kind of fault.
 
-    nodes: how many it hits. amounts: to draw from, the mildest first; empty if there is none.
-    lasts: milliseconds to draw from, the shortest first; empty if it is over at once. events:
-    what it may wait for. often: it may also come by chance at each event. tells: a sentence
-    about nodes {a}, {b}, all of them {all}, and {amount}.
+    nodes: how many it hits. fewer: it may hit fewer, one at least. amounts: to draw from, the
+    mildest first; empty if there is none. lasts: milliseconds to draw from, the shortest first;
+    empty if it is over at once. events: what it may wait for. often: it may also come by chance
+    at each event. tells: a sentence about nodes {a}, {b}, all of them {all}, and {amount}.
     """
 
     name: str
@@ -104,7 +104,13 @@ class FaultKind:
     work: Work
     tells: str
     nodes: int = 1
+    fewer: bool = False
     amounts: tuple[int, ...] = ()
     lasts: tuple[int, ...] = ()
     events: tuple[str, ...] = ()
     often: bool = False
+
+    @property
+    def needs(self) -> int:
+        """The least number of nodes."""
+        return 1 if self.fewer else self.nodes

@@ -230,6 +230,7 @@ NETWORK_FAULTS: Final = (
         work=_partition,
         tells="{all} cannot reach the others",
         nodes=2,
+        fewer=True,
         lasts=_LASTS,
         events=_SENDING,
     ),

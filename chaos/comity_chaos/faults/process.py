@@ -117,6 +117,7 @@ PROCESS_FAULTS: Final = (
         work=_power,
         tells="{all} lose power at once",
         nodes=3,
+        fewer=True,
         lasts=_LASTS,
         events=("ack", "fsync", "write", "send"),
     ),

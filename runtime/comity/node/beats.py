@@ -269,6 +269,9 @@ class Beats:
             last = draft.first + len(draft.turns) - 1
             self._bound.append(Binding(draft.first, last, made))
             self._sealed_serial = last
+            if not self._journal.effective(made):
+                # A removal came in while the draft was open: the cell shows it, and may not.
+                self._flip(made, shown=False)
             if len(self._bound) >= _BOUND_MAX:
                 step.when_durable(self.feed)
 
