@@ -1,0 +1,336 @@
+"""Lies about keys: wraps, histories, epochs after removals. PROTOCOL 12: 17, 18."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from comity.base.clock import Wall
+from comity.base.errors import Reason
+from comity.base.ids import CommitId, DeviceId
+from comity.log.build import SealedCommit
+from comity.log.entries import AddEntry, EpochEntry, Role, TurnEntry
+from comity.log.graph import Graph
+from comity.log.inner import Inner, encode_inner
+from comity.log.seal import ContentKey, seal, sign_beside
+from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
+from comity.node import admission as admission_module
+from comity.node import journal as journal_module
+from comity.node.epochs import Epochs, Prekeys
+from comity.wire import codec as codec_module
+from comity.wire import records
+from comity.wire.records import Commit
+from comity_chaos.sim import Sim, SimRef
+from tests.attacks.attacker import Attacker, accomplice, stage
+from tests.attacks.claims import (
+    agree,
+    always,
+    attack,
+    both,
+    claim,
+    enter,
+    expel,
+    journal_of,
+    lines,
+    refusal_of,
+    replica_of,
+)
+from tests.node.ledger import Ledger
+
+
+def _epoch_of(ref: SimRef[Any], commit: int) -> CommitId:
+    """Return the epoch that an accepted commit is sealed under, or makes."""
+    journal = journal_of(ref)
+    assert journal.authority is not None
+    return journal.graph.id_of(journal.authority._epochs[commit])
+
+
+@both
+@pytest.mark.parametrize("lie", ["an outsider", "a removed device", "another secret"])
+def test_17_wrong_wraps(lie: str, *, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch whose wraps are not those of its readers stands, and is not sealed under."""
+    if not defended:
+        monkeypatch.setattr(journal_module, "check_wraps", always(answer=None))
+    breaks = "nothing is sealed under it"
+    with attack(defended=defended, breaks=breaks), stage(401) as (sim, refs, mallory):
+        a, b, c = refs
+        trent = accomplice(sim, a, refs, "trent")
+        expel(sim, a, trent.device)
+        agree(sim, refs)
+        good = mallory.prekeys_at()
+        extra = {
+            "an outsider": (mallory.crypto.exchange_public(bytes([7]) * 32),),
+            "a removed device": (trent.prekey.public,),
+        }
+        if lie in extra:
+            made = mallory.rotate(prekeys=good + extra[lie])
+        else:
+            made = _other_secret(mallory)
+        for ref in refs:
+            mallory.push(ref, [mallory.sent(made)])
+        agree(sim, refs)
+        for ref in (b, c, a):
+            ref.tell(Ledger.enter, f"by {ref.node.index}", 1)
+            sim.run(1)
+        agree(sim, refs)
+        graph = journal_of(a).graph
+        first = graph.index_of(made.id)
+        claim(first is not None, "the commit stands")
+        for commit in range((first or 0) + 1, len(graph)):
+            claim(_epoch_of(a, commit) != made.id, "nothing is sealed under it")
+        claim("bad epoch" in [report.what for report in a.node.reports], "its owner is told")
+
+
+def _other_secret(mallory: Attacker) -> SealedCommit:
+    """Make an epoch whose inner secret is not the one that made its wraps."""
+    assert mallory.topic is not None
+    key = ContentKey(mallory.topic, mallory.entropy.draw(32))
+    entry = EpochEntry(mallory.entropy.draw(32))
+    draft = mallory.draft(entry, key=key.key, epoch=None, prekeys=mallory.prekeys_at())
+    outside = parse(mallory.make(draft, keep=False).sealed)
+    assert isinstance(outside, Sealed)
+    inside = Inner(
+        author=mallory.device,
+        seq=0,
+        backlink=None,
+        auth=draft.auth,
+        parents=tuple(sorted(draft.parents)),
+        wall=Wall(0),
+        entries=(EpochEntry(bytes(32)),),
+    )
+    plain = encode_inner(inside, mallory.facts)
+    sealed = seal(mallory.crypto, key, outside.clear, plain)
+    commit = commit_id(mallory.topic, sealed)
+    return SealedCommit(commit, sealed, sign_beside(mallory.crypto, key, mallory.seed, commit))
+
+
+def test_17_an_epoch_nobody_can_open_stops_nobody() -> None:
+    """Wraps that hold another key than the one committed to: the commit waits, others go on."""
+    with stage(402) as (sim, refs, mallory):
+        made = mallory.rotate()
+        broken = bytearray(made.sealed)
+        broken[28 + 32] ^= 1
+        for ref in refs:
+            mallory.push(ref, [Commit(bytes(broken), made.beside)])
+            ref.tell(Ledger.enter, f"by {ref.node.index}", 1)
+        agree(sim, refs)
+        claim(len(lines(refs[0])) == 3, "the others go on")
+        claim(all(len(replica_of(ref)._orphans) == 1 for ref in refs), "it waits, bounded")
+
+
+@pytest.mark.xfail(strict=True, reason="KEYREQ is missing: who gets no wrap can ask nobody")
+def test_17_who_gets_no_wrap_reads_on() -> None:
+    """A member left out of an epoch learns its key from another member."""
+    with stage(403) as (sim, refs, mallory):
+        a, b, c = refs
+        device = b.node.running()[0].device
+        journal = journal_of(a)
+        of_b = journal._prekeys.of([device], journal.graph, lambda _: True)
+        made = mallory.rotate(prekeys=[k for k in mallory.prekeys_at() if k not in of_b])
+        for ref in refs:
+            mallory.push(ref, [mallory.sent(made)])
+        agree(sim, [a, c])
+        a.tell(Ledger.enter, "after", 1)
+        agree(sim, [a, c])
+        claim(lines(b) == {"after": 1}, "b reads on")
+
+
+@both
+def test_17_a_prekey_put_in_anothers_place(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin who adds a silent member again, with his own prekey, takes no key from it."""
+    if not defended:
+        monkeypatch.setattr(Prekeys, "of", _newest_add)
+    breaks = "the honest replicas agree"
+    with (
+        attack(defended=defended, breaks=breaks),
+        stage(408, role=Role.ADMIN) as (sim, refs, mallory),
+    ):
+        a, b, _ = refs
+        trent = accomplice(sim, a, refs, "trent")
+        add = AddEntry(b.node.running()[0].device, Role.READER, mallory.prekey.public)
+        made = mallory.make(mallory.draft(add))
+        mallory.push(a, [mallory.sent(made)])
+        agree(sim, refs)
+        expel(sim, a, trent.device)
+        a.tell(Ledger.enter, "after", 1)
+        agree(sim, refs)
+        claim("after" in lines(b), "the silent member reads on")
+        b.tell(Ledger.enter, "no more silent", 1)
+        agree(sim, refs)
+        for ref in refs:
+            own = journal_of(ref)._prekeys._own
+            claim(b.node.running()[0].device in own, "its first commit gives its prekey")
+
+
+def _newest_add(
+    self: Prekeys, devices: Iterable[DeviceId], _graph: Graph, within: Callable[[int], bool]
+) -> tuple[bytes, ...]:
+    """Prefer the newest add, which anybody who may add can make."""
+    found: list[bytes] = []
+    for device in devices:
+        for known in (self._own, self._added):
+            seen = [pair for pair in known.get(device, ()) if within(pair[0])]
+            if seen:
+                found.append(max(seen)[1])
+                break
+    return tuple(found)
+
+
+@both
+def test_18_two_removals_at_once(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two concurrent removals meet, nothing is sealed under the epoch of either."""
+    if not defended:
+        choose = Epochs.choose
+
+        def careless(self: Epochs, graph: Graph, **rule: Any) -> CommitId | None:
+            rule["removals"] = ()
+            return choose(self, graph, **rule)
+
+        monkeypatch.setattr(Epochs, "choose", careless)
+    breaks = "nobody who was removed reads"
+    with attack(defended=defended, breaks=breaks), Sim(seed=404) as sim:
+        refs = sim.share(Ledger, roles=[Role.ADMIN, Role.WRITER])
+        a, b, c = refs
+        one, other = Attacker(sim, "one"), Attacker(sim, "other")
+        one.join(a)
+        agree(sim, refs)
+        other.join(b)
+        agree(sim, refs)
+        sim.cut(a, [b, c])
+        expel(sim, a, one.device)
+        expel(sim, b, other.device)
+        sim.run(3)
+        sim.heal()
+        agree(sim, refs)
+        graph = journal_of(a).graph
+        merged = len(graph)
+        authority = journal_of(a).authority
+        assert authority is not None
+        removals = authority.removals()
+        claim(len(removals) == 2, "both removals are in force")
+        for writer in (c, b):
+            writer.tell(Ledger.enter, f"after, by {writer.node.index}", 1)
+            agree(sim, refs)
+        rotated = 0
+        for commit in range(merged, len(graph)):
+            epoch = graph.index_of(_epoch_of(a, commit))
+            assert epoch is not None
+            rotated += epoch == commit
+            past = all(graph.is_before(removal, epoch) for removal in removals)
+            claim(past, "nobody who was removed reads what comes after")
+            key = journal_of(a).epochs.key(graph.id_of(epoch))
+            held = [k for each in (one, other) for k in each.keys.values()]
+            claim(key is not None and key.key not in held, "the removed hold no key of it")
+        claim(rotated == 1, "the next writer rotates, once")
+
+
+def _history(mallory: Attacker, key: bytes, named: dict[CommitId, bytes]) -> bytes:
+    """Return the history of an epoch that names these keys."""
+    assert mallory.topic is not None
+    epochs = Epochs(mallory.crypto, mallory.topic)
+    for epoch, named_key in named.items():
+        epochs.learn(epoch, named_key)
+    return epochs.history(key)
+
+
+def _lying_epoch(mallory: Attacker, named: dict[CommitId, bytes]) -> SealedCommit:
+    """Make an epoch with right wraps whose history names these keys."""
+    key = mallory.entropy.draw(32)
+    entry = EpochEntry(mallory.entropy.draw(32), _history(mallory, key, named))
+    draft = mallory.draft(entry, key=key, epoch=None, prekeys=mallory.prekeys_at())
+    return mallory.make(draft)
+
+
+def believe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patch out that a key is its epoch's only if an accepted commit says so."""
+    read = Epochs.read_history
+
+    def give(self: Epochs, epoch: CommitId, key: bytes) -> bool:
+        self._keys.setdefault(epoch, ContentKey(self._topic, key))
+        self._by_prefix.setdefault(epoch[:EPOCH_PREFIX_BYTES], []).append(epoch)
+        return True
+
+    def believing(self: Epochs, key: bytes, sealed: bytes) -> tuple[CommitId, ...]:
+        plain = self._crypto.open(self._history_key(key), bytes(24), sealed, self._topic) or b""
+        for start in range(0, len(plain), 64):
+            give(self, CommitId(plain[start : start + 32]), plain[start + 32 : start + 64])
+        return read(self, key, sealed)
+
+    monkeypatch.setattr(Epochs, "give", give)
+    monkeypatch.setattr(Epochs, "read_history", believing)
+
+
+@both
+def test_17_a_history_that_lies(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong key named for an honest epoch, before it arrives, does not keep it out."""
+    if not defended:
+        believe(monkeypatch)
+    breaks = "the honest replicas agree"
+    with attack(defended=defended, breaks=breaks), stage(405) as (sim, refs, mallory):
+        a, b, c = refs
+        trent = accomplice(sim, a, refs, "trent")
+        sim.cut(a, [b, c])
+        expel(sim, a, trent.device)
+        a.tell(Ledger.enter, "under the new key", 1)
+        sim.run(2)
+        honest = journal_of(a).choose_epoch(journal_of(a).graph.version)
+        assert honest is not None
+        mallory.spy = b
+        made = _lying_epoch(mallory, {honest: bytes(32)})
+        mallory.push(b, [mallory.sent(made)])
+        mallory.push(c, [mallory.sent(made)])
+        sim.run(1)
+        claim(journal_of(b).graph.index_of(made.id) is not None, "the liar came first")
+        sim.heal()
+        agree(sim, refs)
+        claim("under the new key" in lines(b), "the honest epoch opens")
+        sim.crash(b)
+        sim.restart(b)
+        agree(sim, refs)
+
+
+@both
+def test_17_a_key_of_no_epoch(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit under an epoch that is not in the log waits for it; it stops no node."""
+    if not defended:
+        believe(monkeypatch)
+    with attack(defended=defended, breaks="failed"), stage(406) as (sim, refs, mallory):
+        ghost = CommitId(mallory.entropy.draw(32))
+        made = _lying_epoch(mallory, {ghost: bytes(32)})
+        under = mallory.make(
+            mallory.draft(
+                TurnEntry(enter("ghost")), epoch=ghost, key=bytes(32), parents=(made.id,)
+            )
+        )
+        for ref in refs:
+            mallory.push(ref, map(mallory.sent, (made, under)))
+            ref.tell(Ledger.enter, f"by {ref.node.index}", 1)
+        agree(sim, refs)
+        claim(len(lines(refs[0])) == 3, "nobody is stopped")
+        claim(refusal_of(refs[0], under.id) is None, "it only waits")
+
+
+@both
+def test_17_more_epochs_than_a_welcome_holds(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too many keys would have to be handed over, a newcomer is refused and told why."""
+    monkeypatch.setattr(codec_module, "WELCOME_KEYS_MAX", 8)
+    monkeypatch.setattr(admission_module, "WELCOME_KEYS_MAX", 8 if defended else 1 << 20)
+    with attack(defended=defended, breaks="failed"), stage(407) as (sim, refs, mallory):
+        for _ in range(12):
+            parents = (mallory.last,) if mallory.last else mallory.journal.graph.heads
+            made = mallory.rotate(prekeys=mallory.prekeys_at(), parents=parents)
+            mallory.push(refs[0], [mallory.sent(made)])
+        agree(sim, refs)
+        trent = Attacker(sim, "trent")
+        line = trent.use(sim.invite(refs[0]), refs[0])
+        (answer,) = trent.answers(line)
+        claim(isinstance(answer, records.Refusal), "it is refused")
+        claim(answer.reason is Reason.QUOTA, "it is told why")  # type: ignore[union-attr]
+        refs[0].tell(Ledger.enter, "on", 1)
+        agree(sim, refs)
