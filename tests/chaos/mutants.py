@@ -8,7 +8,7 @@ Source: CHAOS 'Mutation score'.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,7 +69,7 @@ class Mutant:
 
 
 @contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
+def planted(mutant: Mutant) -> Generator[None]:
     """Plant a bug for a while."""
     saved: list[Patch] = []
     try:
@@ -101,7 +101,9 @@ def hunt(mutant: Mutant, *, first_seed: int = 0, seeds: int | None = None) -> Ca
 
 
 def _skip_signature() -> tuple[Patch, ...]:
-    return ((journal, "verify_beside", lambda *_: None),)
+    def accept(*_: object) -> None: ...
+
+    return ((journal, "verify_beside", accept),)
 
 
 def _any_signer() -> tuple[Patch, ...]:
@@ -269,7 +271,10 @@ def _orphans_stay() -> tuple[Patch, ...]:
 
 
 def _false_have() -> tuple[Patch, ...]:
-    return ((Holdings, "digest", lambda _self: bytes(16)),)
+    def same(_self: Holdings) -> bytes:
+        return bytes(16)
+
+    return ((Holdings, "digest", same),)
 
 
 def _no_second_call() -> tuple[Patch, ...]:
@@ -304,8 +309,16 @@ def _no_bound() -> tuple[Patch, ...]:
 def _no_rotation() -> tuple[Patch, ...]:
     choose = Epochs.choose
 
-    def any_epoch(self: Epochs, graph: Graph, **rest: Any) -> CommitId | None:
-        return choose(self, graph, **{**rest, "removals": ()})
+    def any_epoch(
+        self: Epochs,
+        graph: Graph,
+        *,
+        within: Callable[[int], bool],
+        effective: Callable[[int], bool],
+        removals: Sequence[int],
+    ) -> CommitId | None:
+        del removals
+        return choose(self, graph, within=within, effective=effective, removals=())
 
     return ((Epochs, "choose", any_epoch),)
 
@@ -352,7 +365,7 @@ MUTANTS = (
         "network",
         ("convergence", "recovery", "crash"),
     ),
-    Mutant("orphans never tried again", _orphans_stay, "all", ("liveness",), byzantine=1),
+    Mutant("orphans never tried again", _orphans_stay, "network", ("bounds", "liveness")),
     Mutant("false 'already have'", _false_have, "network", ("liveness",)),
     Mutant("gossip stops: no second call", _no_second_call, "network", ("liveness", "reach")),
     Mutant("no backoff", _no_backoff, "process", ("mechanisms",)),

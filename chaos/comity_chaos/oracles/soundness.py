@@ -90,8 +90,18 @@ class Bounds:
                 raise Violation(self.name, f"{waiting} messages wait on node {part.node.index}")
 
     def conclude(self) -> None:
-        """Look once more."""
+        """Look once more; among the honest, nothing is left that waits for what is there."""
         self.sample()
+        if self._scene.byzantine:
+            return
+        for part in self._scene.members():
+            replica = part.replica
+            if replica is not None and replica.status().orphans:
+                raise Violation(
+                    self.name,
+                    f"node {part.node.index} has all that the others have and still keeps "
+                    f"{replica.status().orphans} commits that it says it cannot check",
+                )
 
 
 class Structure:
