@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from comity.base.clock import Instant, Moment, Wall
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import LinkId, Token, Topic
-from comity.node.effects import Drop, Effect, Hangup, Put, Read, Report, Table, Write
+from comity.node.effects import (
+    Answer,
+    Drop,
+    Effect,
+    Hangup,
+    Put,
+    Read,
+    Release,
+    Report,
+    Table,
+    Write,
+)
 from comity.node.step import Rows, Step, Waiting
 
 NOW: Final = Moment(Instant(5), Wall(7))
@@ -49,6 +60,18 @@ def test_changes_become_one_write_before_all_effects() -> None:
         Hangup(LinkId(2), "why"),
         Report("told", topic=Topic(b"t" * 32), refusal=Rejected(Reason.RATE), detail="d"),
     ]
+
+
+def test_replies_do_not_wait_for_the_write_beside_them() -> None:
+    """They rest on what is on disk already; everything else comes after the transaction."""
+    step = Step(NOW, Waiting())
+    step.put(Table.META, b"a", b"1")
+    step.act(Hangup(LinkId(2), "why"))
+    step.act(Release(Topic(b"t" * 32), 3))
+    step.act(Answer(Token(7), "done"))
+    write = Write(Token(1), (Put(Table.META, b"a", b"1"),))
+    replies = [Release(Topic(b"t" * 32), 3), Answer(Token(7), "done")]
+    assert step.finish() == [*replies, write, Hangup(LinkId(2), "why")]
 
 
 def test_what_waits_goes_on_when_its_write_is_stored() -> None:

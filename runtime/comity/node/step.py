@@ -10,13 +10,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from comity.base.clock import Instant, Moment
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, Token, Topic
-from comity.node.effects import Drop, Effect, Put, Read, Report, Table, Write
+from comity.node.effects import (
+    Answer,
+    Drop,
+    Effect,
+    Put,
+    Read,
+    Release,
+    Report,
+    Table,
+    Write,
+)
 
 __all__ = ["Rows", "Step", "Waiting"]
+
+_REPLIES: Final = (Answer, Release)
+"""Effects of what is durable already: commands answer and turns are released only then."""
 
 Rows = tuple[tuple[bytes, bytes], ...]
 """Keys and values in key order."""
@@ -146,14 +160,18 @@ class Step:
                 then(self)
 
     def finish(self) -> list[Effect]:
-        """Close the step: its transaction first, then its effects.
+        """Close the step: what earlier transactions allow, its own one, its other effects.
 
-        What waits without anything written in this step waits for the newest transaction.
+        Replies go out before the transaction: they rest on earlier ones only, and whoever
+        waits for one should not wait for a second sync of the disk. What waits without
+        anything written in this step waits for the newest transaction.
         """
         self.settle()
         if self._changes:
             token = self._waiting.add_write(self._then)
-            return [Write(token, tuple(self._changes)), *self._effects]
+            replies = [each for each in self._effects if isinstance(each, _REPLIES)]
+            others = [each for each in self._effects if not isinstance(each, _REPLIES)]
+            return [*replies, Write(token, tuple(self._changes)), *others]
         if self._then:
             self._waiting.join(self._then)
         return self._effects
