@@ -45,10 +45,16 @@ VAULT_FILE: Final = "vault"
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.sock"
 
-SECRET_TABLES: Final = (Table.SECRET, Table.DRAFT, Table.EPOCH, Table.INVITE)
-"""Tables whose values are encrypted under the store key: device keys, content keys, invites,
-and the operations of drafts, which are plaintext until they are sealed. Keys of rows are
-not: they are identifiers and numbers, never content."""
+SECRET_TABLES: Final = (
+    Table.SECRET,
+    Table.TOPIC,
+    Table.DRAFT,
+    Table.EPOCH,
+    Table.INVITE,
+)
+"""Tables whose values are encrypted under the store key: device keys, the types of actors,
+content keys, invites, and the operations of drafts, which are plaintext until they are sealed.
+Keys of rows are not: they are identifiers and numbers, never content."""
 
 _OTHERS: Final = 0o077
 
