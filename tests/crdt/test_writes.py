@@ -126,6 +126,38 @@ def test_a_rollback_gives_back_conflicts() -> None:
     writes.check(1)
 
 
+class Known(Counting):
+    """A causality in which every turn has seen all before it but turn 0."""
+
+    def before(self, a: int, b: int) -> bool:
+        """Count, and answer."""
+        return 0 < a < b and super().before(a, b)
+
+
+def test_a_local_write_is_concurrent_with_what_was_hidden_from_it() -> None:
+    """Whoever wrote and whoever read the write show the same when the hidden one is back."""
+    ours, hidden = make(Known(concurrent=False))
+    theirs, hidden_there = make(Known(concurrent=False))
+    for writes, unseen in ((ours, hidden), (theirs, hidden_there)):
+        writes.fold(0, "k", "old")
+        unseen.add(0)
+        writes.changed(0)
+    for turn in (1, 2):
+        ours.begin()
+        ours.put(turn, "k", turn)
+        ours.commit()
+        theirs.fold(turn, "k", turn)
+    ours.check(0)  # as long as nobody knows their place, they come after everything
+    ours.bound(1)
+    ours.bound(2)
+    for writes, unseen in ((ours, hidden), (theirs, hidden_there)):
+        writes.check(2)
+        unseen.remove(0)
+        writes.changed(0)
+        writes.check(2)
+    assert ours.rivals("k") == theirs.rivals("k") == (2, "old")
+
+
 def test_check_sees_a_wrong_state() -> None:
     """`check` is worth calling: a value, an order or a total that is off is caught."""
     writes, _ = make(Counting(concurrent=False))

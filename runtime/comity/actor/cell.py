@@ -250,5 +250,7 @@ class Cell:
     def _bind(self, fold: Fold) -> None:
         for binding in fold.bindings:
             for index, serial in enumerate(range(binding.first, binding.last + 1)):
-                self._places.bind(self._own.pop(serial), binding.commit, index)
+                turn = self._own.pop(serial)
+                self._places.bind(turn, binding.commit, index)
+                self._state.bound(turn)
         assert not self._own

@@ -28,7 +28,7 @@ from comity.base.errors import Reason, Rejected
 from comity.base.limits import TURN_BYTES_MAX
 from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
-from comity.crdt.laws import Law
+from comity.crdt.laws import KeyedLaw, Law, RegisterLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
 
@@ -154,6 +154,15 @@ class State:
             refusal = Rejected(Reason.MALFORMED, f"turn {turn}: {error}")
             return (Change("", ChangeKind.REFUSED, turn, (), refusal),)
         return tuple([_fold(turn, *group) for group in groups])
+
+    def bound(self, turn: int) -> None:
+        """Learn that causality knows the place of a turn of this device; in their order."""
+        assert turn <= self._last
+        if self._hidden and turn > self._settled:
+            self._settled = turn
+            for law in self.laws:
+                if isinstance(law, RegisterLaw | KeyedLaw):
+                    law.writes.bound(turn)
 
     def hide(self, turn: int) -> tuple[Change, ...]:
         """Stop counting a turn that was folded or committed; hidden already is fine."""

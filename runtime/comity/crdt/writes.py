@@ -220,6 +220,28 @@ class Writes:
             index += 1
         return tuple(keys)
 
+    def bound(self, turn: int) -> None:
+        """Look again at what a turn of this device wrote, now that its place is known.
+
+        `put` took all earlier writes for its past; hidden ones that its commit does not stand
+        on are concurrent with it, as they are on every other replica.
+        """
+        before, turns, previous = self._causality.before, self._turns, self._previous
+        index = bisect_left(turns, turn)
+        while index < len(turns) and turns[index] == turn:
+            tips: list[int] = []
+            earlier = previous[index]
+            while earlier >= 0:
+                if not any(before(turns[earlier], turns[tip]) for tip in tips):
+                    tips.append(earlier)
+                earlier = -1 if self._alone[earlier] else previous[earlier]
+            kept = sorted(tip for tip in tips if not before(turns[tip], turn))
+            self._tips.pop(self._keys[index], None)
+            if kept:
+                self._alone[index] = 0
+                self._tips[self._keys[index]] = [*kept, index]
+            index += 1
+
     # ------------------------------------------------------------------ inside
 
     def _set(self, key: Key, value: Value) -> None:
