@@ -104,7 +104,11 @@ class Node:
             self._host = self._open_store(
                 undo, passphrase, insecure=insecure_store, relay=relay
             )
-            self._dispatcher = Dispatcher(emit=self._host.emit, on_failure=_log_failure)
+            self._dispatcher = Dispatcher(
+                emit=self._host.emit,
+                on_failure=_log_failure,
+                may_wait=lambda: not self._host.is_here,
+            )
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             self._links = GrpcLinks(self._host.emit, self._host.next_link)
             at, known_as = listen if isinstance(listen, tuple) else (listen, None)

@@ -189,6 +189,11 @@ class Host:
         self._fail(StoreError("the node has been closed", retry=False))
 
     @property
+    def is_here(self) -> bool:
+        """Whether the caller runs in the host's thread, which must not wait for a cell."""
+        return threading.current_thread() is self._thread
+
+    @property
     def failure(self) -> ComityError | None:
         """Why the node stopped, if it did."""
         return self._failure

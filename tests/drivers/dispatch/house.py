@@ -39,15 +39,22 @@ class Failure:
 class House:
     """A dispatcher, and a core that keeps what it hears.
 
+    patience: seconds for which a sender waits for room.
     releases: whether each turn is durable as soon as it ended.
     """
 
     def __init__(
-        self, *, workers: int = 2, mailbox_max: int = 1000, releases: bool = True
+        self,
+        *,
+        workers: int = 2,
+        mailbox_max: int = 1000,
+        patience: float = PATIENCE,
+        releases: bool = True,
     ) -> None:
         self.events: list[CellEvent] = []
         self.failures: list[Failure] = []
         self.releases = releases
+        self.may_wait = True
         self.heard = threading.Condition()
         self.graph = Graph()
         self.cells: dict[Topic, Cell] = {}
@@ -55,6 +62,8 @@ class House:
         self.dispatcher = Dispatcher(
             emit=self._emit,
             on_failure=self._failed,
+            may_wait=lambda: self.may_wait,
+            patience=patience,
             workers=workers,
             mailbox_max=mailbox_max,
         )

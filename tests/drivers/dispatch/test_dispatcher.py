@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import threading
@@ -9,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
+from queue import Queue
 from time import monotonic_ns
 
 import pytest
@@ -19,7 +21,7 @@ from comity.base.clock import MILLISECOND
 from comity.base.errors import UsageError, WorldError
 from comity.base.ids import Topic
 from comity.drivers.dispatch.dispatcher import Dispatcher
-from comity.drivers.dispatch.errors import ActorStopped, MailboxFull
+from comity.drivers.dispatch.errors import ActorStopped, DeadlockError, MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.host import BATCH_BUDGET
 from tests.drivers.dispatch.house import PATIENCE, Gate, House, Probe, hold
@@ -354,7 +356,7 @@ def test_call_reads_between_turns_and_hands_its_error_on(house: House) -> None:
 
 def test_a_full_mailbox_refuses_and_loses_nothing(build: Callable[..., House]) -> None:
     """Both tell and ask raise the same; what was taken runs; then there is room again."""
-    house = build(mailbox_max=3)
+    house = build(mailbox_max=3, patience=0.01)
     topic = house.activate(Probe, starts=False)
     replies = [house.ask(topic, "add") for _ in range(3)]
     for send in (house.ask, house.tell):
@@ -365,6 +367,75 @@ def test_a_full_mailbox_refuses_and_loses_nothing(build: Callable[..., House]) -
     house.fold(topic)
     assert [reply.get(timeout=PATIENCE) for reply in replies] == [1, 2, 3]
     assert house.ask(topic, "add").get(timeout=PATIENCE) == 4
+
+
+def test_a_full_mailbox_pushes_back_on_its_senders(build: Callable[..., House]) -> None:
+    """Twenty threads with ten messages each for a mailbox of three: all arrive, none fails."""
+    house = build(mailbox_max=3)
+    topic = house.activate(Probe)
+
+    def send() -> None:
+        for _ in range(10):
+            house.tell(topic, "add")
+
+    senders = [threading.Thread(target=send) for _ in range(20)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(PATIENCE)
+    assert house.ask(topic, "add").get(timeout=PATIENCE) == 201
+    house.dispatcher.check()
+
+
+def test_a_sender_that_waits_for_room_hears_that_the_actor_stopped(
+    build: Callable[..., House],
+) -> None:
+    """It does not wait for a mailbox that is no more."""
+    house = build(mailbox_max=1)
+    topic = house.activate(Probe, starts=False)
+    house.tell(topic, "add")
+    heard: Queue[BaseException] = Queue()
+
+    def send() -> None:
+        try:
+            house.tell(topic, "add")
+        except ActorStopped as error:
+            heard.put(error)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert house.dispatcher.deactivate(topic).get(timeout=PATIENCE)
+    assert isinstance(heard.get(timeout=PATIENCE), ActorStopped)
+    sender.join(PATIENCE)
+
+
+def test_who_must_not_wait_is_told_at_once(build: Callable[..., House]) -> None:
+    """An asyncio loop would stand still, and so would the core; an actor waits for itself."""
+    house = build(mailbox_max=1)
+    shut = house.activate(Probe, starts=False)
+    house.tell(shut, "add")
+
+    async def send() -> None:
+        house.tell(shut, "add")
+
+    with pytest.raises(MailboxFull):
+        asyncio.run(send())
+    house.may_wait = False
+    with pytest.raises(MailboxFull):
+        house.tell(shut, "add")
+    house.may_wait = True
+    house.fold(shut)
+    seen: Queue[BaseException] = Queue()
+
+    def flood() -> None:
+        try:
+            for _ in range(2):
+                house.tell(shut, "add")
+        except MailboxFull as error:
+            seen.put(error)
+
+    house.ask(shut, "do", flood).get(timeout=PATIENCE)
+    assert isinstance(seen.get(timeout=PATIENCE).__cause__, DeadlockError)
 
 
 def test_an_actor_that_uses_up_its_time_goes_to_the_back(build: Callable[..., House]) -> None:

@@ -54,6 +54,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.mailbox.bind(Owner(), self.submitted.append, capacity=CAPACITY)
         self.items: list[Item] = []
         self.folds: list[Fold] = []
+        self.rooms: list[Future[None]] = []
         self.is_open = self.is_closed = self.is_stopping = False
         self.count = 0
 
@@ -78,6 +79,19 @@ class MailboxMachine(RuleBasedStateMachine):
         assert self.mailbox.post(item) is not self.is_closed
         if not self.is_closed:
             self.items.append(item)
+
+    @rule()
+    def wait_for_room(self) -> None:
+        """There is room while no more than half of the mailbox waits, or when it closed."""
+        room = self.mailbox.room()
+        assert room.done() is (self.is_closed or len(self.items) <= CAPACITY // 2)
+        self.rooms.append(room)
+
+    @invariant()
+    def nobody_waits_for_room_that_is_there(self) -> None:
+        """Who waits is woken by whatever makes room."""
+        if self.is_closed or len(self.items) <= CAPACITY // 2:
+            assert all(room.done() for room in self.rooms)
 
     @rule()
     def fold(self) -> None:

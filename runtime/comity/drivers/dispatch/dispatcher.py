@@ -15,6 +15,7 @@ async handlers, timers and supervision, which are not here yet.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,13 +29,13 @@ from comity.actor.fold import CellEvent, Fold
 from comity.actor.message import Message
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
-from comity.drivers.dispatch.errors import ActorStopped
+from comity.drivers.dispatch.errors import ActorStopped, DeadlockError, MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.host import CellHost, Hosting
 from comity.drivers.dispatch.mailbox import Call, Create, Work
 from comity.drivers.dispatch.pool import WorkerPool, worker_here
 
-__all__ = ["MAILBOX_MAX", "Dispatcher"]
+__all__ = ["MAILBOX_MAX", "PATIENCE", "Dispatcher"]
 
 T = TypeVar("T")
 
@@ -42,21 +43,31 @@ MAILBOX_MAX: Final = 1000
 """Messages waiting for one actor: a burst of one batch from a busy peer. Half refuses
 bursts that take a few milliseconds to work off, twice only makes the queue's end staler."""
 
+PATIENCE: Final = 30.0
+"""Seconds that a sender waits while a mailbox is full: longer than a busy actor takes for a
+mailbox of slow messages, and short enough to say that an actor has come to a standstill."""
+
 _STOP_GRACE: Final = 1.0
 """Seconds for idle threads to end, beyond the caller's timeout for the actors: never used
 up unless the machine stands still."""
 
 
+def _anybody() -> bool:
+    return True
+
+
 class Dispatcher:
     """Hosts cells. Make one a node; `close` it."""
 
-    __slots__ = ("_hosting", "_hosts", "_is_closed", "_lock", "_pool")
+    __slots__ = ("_hosting", "_hosts", "_is_closed", "_lock", "_may_wait", "_patience", "_pool")
 
     def __init__(
         self,
         *,
         emit: Callable[[CellEvent], None],
         on_failure: Callable[[Topic, BaseException, Message], None],
+        may_wait: Callable[[], bool] = _anybody,
+        patience: float = PATIENCE,
         workers: int = 2,
         mailbox_max: int = MAILBOX_MAX,
     ) -> None:
@@ -67,12 +78,16 @@ class Dispatcher:
         on_failure: is told, on a worker, what a message raised that nobody awaits, what a
             hook raised, what stopped an actor, and which message a stop left undone. An
             AssertionError of ours arrives here too: the node should stop on it.
+        may_wait: tells, on the thread of a sender, whether it may be held up.
+        patience: seconds for which a sender waits for room.
         workers: threads that run handlers while none blocks; more come while some do.
         mailbox_max: messages that may wait for one actor.
         """
         self._lock = threading.Lock()
         self._hosts: dict[Topic, CellHost] = {}
         self._is_closed = False
+        self._may_wait = may_wait
+        self._patience = patience
         self._pool = WorkerPool(size=workers)
         self._hosting = Hosting(self._pool.submit, emit, on_failure, self._forget, mailbox_max)
 
@@ -162,19 +177,21 @@ class Dispatcher:
     # ----------------------------------------------------------------- anybody
 
     def tell(self, topic: Topic, message: Message) -> None:
-        """Put a message into an actor's mailbox.
+        """Put a message into an actor's mailbox, waiting for room if it is full.
 
-        Raises: ActorStopped if the actor is not hosted here; MailboxFull.
+        Raises: ActorStopped if the actor is not hosted here; MailboxFull if there is no room
+            in time, or if who sends must not wait: an asyncio loop, the core's thread, an
+            actor for whom this one waits in turn.
         """
         host = self._hosts.get(topic)
-        if host is None or not host.post(message, None):
+        if host is None or not self._put(host, message, None):
             raise _stopped(topic)
 
     def ask(self, topic: Topic, message: Message) -> Future[Any]:
         """Put a message into an actor's mailbox; return the future of its reply.
 
         The reply is what the handler returns or raises, once it is durable; ActorStopped if
-        the actor is not hosted here or stops first. Raises: MailboxFull.
+        the actor is not hosted here or stops first. Raises: MailboxFull, as `tell`.
         """
         return self._post(topic, message)
 
@@ -182,7 +199,7 @@ class Dispatcher:
         """Run a function that only reads while holding the cell, between turns.
 
         The reply waits, as others do, until what the function may have seen is durable.
-        Raises: MailboxFull.
+        Raises: MailboxFull, as `tell`.
         """
         return cast("Future[T]", self._post(topic, Call(fn)))
 
@@ -213,14 +230,43 @@ class Dispatcher:
     def _post(self, topic: Topic, work: Work) -> Future[Any]:
         future: Future[Any] = Future()
         host = self._hosts.get(topic)
-        if host is None or not host.post(work, future):
+        if host is None or not self._put(host, work, future):
             future.fail(_stopped(topic))
         return future
+
+    def _put(self, host: CellHost, work: Work, reply_to: Future[Any] | None) -> bool:
+        """Post, and push back on the sender while the mailbox is full."""
+        try:
+            return host.post(work, reply_to)
+        except MailboxFull as full:
+            if _is_in_loop() or not self._may_wait():
+                raise
+            first = full
+        ends = monotonic() + self._patience
+        while True:
+            try:
+                host.room().get(timeout=max(0.0, ends - monotonic()))
+            except (pykka.Timeout, DeadlockError) as error:
+                raise first from error
+            try:
+                return host.post(work, reply_to)
+            except MailboxFull:  # others who waited were quicker
+                if monotonic() >= ends:
+                    raise
 
     def _forget(self, host: CellHost) -> None:
         with self._lock:
             if self._hosts.get(host.cell.topic) is host:
                 del self._hosts[host.cell.topic]
+
+
+def _is_in_loop() -> bool:
+    """Tell whether the caller runs in an asyncio loop, which a wait would stop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _stopped(topic: Topic) -> ActorStopped:

@@ -151,6 +151,10 @@ class CellHost(pykka.Actor):
             reply_to.answerer = self
         return self._mailbox.post((work, reply_to))
 
+    def room(self) -> Future[None]:
+        """Return the future of the moment when there is room for many messages again."""
+        return self._mailbox.room()
+
     def accept(self, message: Message, reply_to: Future[Any] | None) -> None:
         """Take a message from a pykka reference.
 

@@ -8,8 +8,8 @@ actor is in the pool's queue. May not know: what a message does.
 
     idle --something may run--> scheduled --batch ends, nothing may run--> idle
 
-A message counts against the bound, and a full mailbox refuses: it never grows and it never
-makes the sender wait. Folds are outside of it: the core offers one and awaits the answer,
+A message counts against the bound, and a full mailbox refuses: it never grows. Whoever may
+wait does so for `room`. Folds are outside of it: the core offers one and awaits the answer,
 except for the history of a cell that is being activated. An idle mailbox keeps no queue.
 Source: ARCHITECTURE 'Who owns what'; API 'Time, failure, limits'.
 """
@@ -99,6 +99,7 @@ class Mailbox:
         "_items",
         "_lock",
         "_owner",
+        "_room",
         "_stop",
         "_stopped",
         "_submit_job",
@@ -115,6 +116,7 @@ class Mailbox:
         self._is_closed = True
         self._is_scheduled = False
         self._capacity = 0
+        self._room: Future[None] | None = None
         self._owner: Owner | None = None
         self._submit_job: Callable[[Job], None] | None = None
 
@@ -154,6 +156,18 @@ class Mailbox:
             self._is_scheduled = True
         self._submit()
         return True
+
+    def room(self) -> Future[None]:
+        """Return the future of the moment when half of the mailbox is empty, or it closes.
+
+        Half, so that who waits is woken for many messages at once.
+        """
+        with self._lock:
+            room = self._room
+            if room is None:
+                room = self._room = Future(self._owner)
+        self._let_in()  # the holder may have looked just before it was there to be seen
+        return room
 
     def post_fold(self, fold: Fold) -> bool:
         """Add a fold ahead of all messages; False if the mailbox is closed."""
@@ -225,9 +239,12 @@ class Mailbox:
         if not self._is_open:
             return self._stop
         try:
-            return items.popleft() if items else None
+            item = items.popleft() if items else None
         except IndexError:  # `close` was called from outside just now
             return None
+        if self._room is not None:
+            self._let_in()
+        return item
 
     def take_create(self) -> Item | None:
         """Take the first item if it is the creation of the actor."""
@@ -264,6 +281,7 @@ class Mailbox:
             with suppress(IndexError):
                 while items:
                     left.append(items.popleft())
+        self._let_in()
         return [item for item in left if item is not stop]
 
     def check(self) -> None:
@@ -273,6 +291,14 @@ class Mailbox:
             assert len(self._items or ()) <= self._capacity + stops
             assert self._is_scheduled or not self._may_run()
             assert not self._is_closed or not self._items
+
+    def _let_in(self) -> None:
+        """Wake who waits for room, if there is enough."""
+        with self._lock:
+            if self._room is None or len(self._items or ()) > self._capacity // 2:
+                return
+            room, self._room = self._room, None
+        room.set(None)
 
     def _stopped_future(self) -> Future[bool]:
         assert self._lock.locked()
