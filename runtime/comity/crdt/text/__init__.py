@@ -1,0 +1,1 @@
+"""Replicated text: a log of positions, merged where people wrote at the same time."""

@@ -1,0 +1,232 @@
+"""Causal histories of texts: devices that write, undo and sync, and whatever a peer may send.
+
+A history is a list of turns with their parents. A device delivers them to its document in an
+order of its own, under numbers of its own, and tells it what each turn's author saw hidden:
+an undo is a turn of another field, so hiding is a function of the version, as in a real log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+from comity.base.canonical import Reader
+from comity.crdt.text.document import Document, Outcome
+from comity.crdt.text.operations import DELETE, INSERT, Operation, decode, encode
+from tests.crdt.text.twin import Event, Twin
+
+TAG = b"text"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn of a history, by its place in it.
+
+    data: its operations on the text, empty if it has none. undoes: another turn, or -1.
+    """
+
+    number: int
+    parents: tuple[int, ...]
+    past: frozenset[int]
+    tie: bytes
+    data: bytes = b""
+    undoes: int = -1
+
+
+@dataclass
+class History:
+    """All turns of one actor, in an order that agrees with causality."""
+
+    turns: list[Turn] = field(default_factory=list)
+
+    def add(
+        self, parents: Iterable[int], tie: bytes, data: bytes = b"", *, undoes: int = -1
+    ) -> int:
+        """Add a turn and return its number."""
+        heads = tuple(sorted(set(parents)))
+        past = frozenset(heads).union(*(self.turns[each].past for each in heads))
+        heads = tuple(p for p in heads if not any(p in self.turns[q].past for q in heads))
+        number = len(self.turns)
+        self.turns.append(Turn(number, heads, past, tie, data, undoes))
+        return number
+
+    def hidden(self, version: Iterable[int]) -> frozenset[int]:
+        """Return the turns of a version that an odd number of its turns undoes.
+
+        What is undone need not be in the past of what undoes it: so it is with removals.
+        """
+        there = frozenset(version)
+        odd: frozenset[int] = frozenset()
+        for number in sorted(there):
+            odd ^= {self.turns[number].undoes}
+        return odd & there
+
+    def twin(self, turns: Iterable[int] | None = None) -> Twin:
+        """Return a twin that has applied some of the turns, or all."""
+        twin = Twin()
+        for number in range(len(self.turns)) if turns is None else turns:
+            turn = self.turns[number]
+            if turn.data:
+                operations = decode(Reader(turn.data))
+                hidden = self.hidden(turn.past)
+                twin.apply(Event(number, turn.past, operations, turn.tie, hidden))
+        return twin
+
+    def order(self, random: Random) -> list[int]:
+        """Return all turns, parents first, otherwise as chance has it."""
+        waiting = [turn.number for turn in self.turns]
+        done: set[int] = set()
+        order: list[int] = []
+        while waiting:
+            ready = [each for each in waiting if self.turns[each].past <= done]
+            chosen = random.choice(ready[-2:] if random.random() < 0.5 else ready)
+            waiting.remove(chosen)
+            done.add(chosen)
+            order.append(chosen)
+        return order
+
+
+class Device:
+    """A document, and the history as one device has it. Implements `Past`."""
+
+    def __init__(
+        self, history: History, make: Callable[[Device], Document] | None = None
+    ) -> None:
+        self.history = history
+        self.arrived: list[int] = []
+        self.places: dict[int, int] = {}
+        self.document = make(self) if make is not None else Document(TAG, self)
+        self.hidden: frozenset[int] = frozenset()
+        self.heads: frozenset[int] = frozenset()
+
+    # ------------------------------------------------------------------ Past
+
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Return the parents of a turn, under this device's numbers."""
+        parents = self.history.turns[self.arrived[turn]].parents
+        return tuple(self.places[each] for each in parents)
+
+    def before(self, a: int, b: int) -> bool:
+        """Tell whether a turn is in the past of another."""
+        return self.arrived[a] in self.history.turns[self.arrived[b]].past
+
+    def tie(self, field_tag: bytes, turn: int) -> bytes:
+        """Return what orders a turn among concurrent ones."""
+        assert field_tag == TAG
+        return self.history.turns[self.arrived[turn]].tie
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Return what the author of a turn did not see."""
+        hidden = self.history.hidden(self.history.turns[self.arrived[turn]].past)
+        return tuple(sorted(self.places[each] for each in hidden))
+
+    # ------------------------------------------------------------------ what happens
+
+    def arrive(self, number: int) -> None:
+        """Take a turn into the numbering, without telling the document."""
+        turn = self.history.turns[number]
+        assert all(each in self.places for each in turn.past)
+        self.places[number] = len(self.arrived)
+        self.arrived.append(number)
+        self.heads = (self.heads - frozenset(turn.parents)) | {number}
+
+    def deliver(self, numbers: Iterable[int]) -> None:
+        """Fold turns, then hide and show what they undo."""
+        for number in numbers:
+            if number in self.places:
+                continue
+            self.arrive(number)
+            turn = self.history.turns[number]
+            if turn.data:
+                operations = decode(Reader(turn.data))
+                outcome = self.document.fold(self.places[number], operations)
+                assert outcome in (Outcome.TAKEN, Outcome.REFUSED)
+        self.look()
+
+    def look(self) -> None:
+        """Hide and show what the version here says."""
+        hidden = self.history.hidden(self.places)
+        for number in sorted(self.hidden ^ hidden):
+            change = self.document.hide if number in hidden else self.document.show
+            assert change(self.places[number]) in (Outcome.TAKEN, Outcome.ELSEWHERE)
+        self.hidden = hidden
+
+    def write(self, tie: bytes, edit: Callable[[Document], None]) -> int:
+        """Run a local turn; return its number, -1 if it did nothing."""
+        document = self.document
+        place = len(self.arrived)
+        document.begin(place)
+        edit(document)
+        data = document.commit()
+        if not data:
+            return -1
+        number = self.history.add(self.heads, tie, data)
+        self.arrive(number)
+        return number
+
+    def undo(self, tie: bytes, target: int) -> None:
+        """Run a turn that undoes another, or redoes it."""
+        number = self.history.add(self.heads, tie, undoes=target)
+        self.arrive(number)
+        self.look()
+
+    def text(self) -> str:
+        """Return what the twin makes of all that is here."""
+        twin = self.history.twin(self.arrived)
+        return twin.text(self.history.hidden(self.arrived))
+
+
+def scribble(document: Document, random: Random) -> None:
+    """Do a few edits, most at one place."""
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        length = len(document)
+        if length and random.random() < 0.4:
+            start = random.randrange(length)
+            document.delete(start, min(length - start, random.choice((1, 1, 2, 4))))
+        else:
+            text = "".join(random.choice("abcdefgh") for _ in range(random.choice((1, 1, 3))))
+            place = random.randrange(length + 1) if random.random() < 0.5 else min(2, length)
+            document.insert(place, text)
+
+
+def junk(random: Random) -> bytes:
+    """Return operations that decode, and most likely do not fit."""
+    operations: list[Operation] = []
+    for _ in range(random.choice((1, 1, 2))):
+        place = random.choice((0, 1, 5, 100, (1 << 31)))
+        if random.random() < 0.5:
+            operations.append((INSERT, place, 2, "!?"))
+        else:
+            operations.append((DELETE, place, random.choice((1, 3, 1 << 30)), ""))
+    return encode(operations)
+
+
+def ramble(seed: int, turns: int, devices: int = 3) -> tuple[History, list[Device]]:
+    """Return a random history, and the devices that made it, each somewhere in it."""
+    random = Random(seed)
+    history = History()
+    group = [Device(history) for _ in range(devices)]
+    hostile, undoes, others = (random.choice((0.0, 0.1, 0.3)) for _ in range(3))
+    syncs = random.choice((0.1, 0.3, 0.6))
+    while len(history.turns) < turns:
+        device = random.choice(group)
+        tie = random.randbytes(8)
+        if random.random() < syncs:
+            device.deliver(random.choice(group).arrived)
+        elif random.random() < hostile:
+            number = history.add(device.heads, tie, junk(random))
+            device.deliver([number])
+        elif device.arrived and random.random() < undoes:
+            near = device.arrived[-4:] if random.random() < 0.7 else range(len(history.turns))
+            device.undo(tie, random.choice(near))
+        elif random.random() < others:
+            device.arrive(history.add(device.heads, tie))
+        elif random.random() < 0.03:
+            history.add((), tie, encode([(INSERT, 0, 3, "***")]))
+            device.deliver([len(history.turns) - 1])
+        else:
+            device.write(tie, lambda document: scribble(document, random))
+        if random.random() < 0.3:
+            assert len(str(device.document)) == len(device.document)
+    return history, group
