@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from comity.actor.fold import CellEvent, TurnEnded
-from comity.base.ids import Topic
+from comity.base.ids import DeviceId, Topic
 from comity.node.effects import Report
 from comity_chaos.node import SimNode
 from comity_chaos.world import World
@@ -30,9 +30,12 @@ class Life:
 
 
 class History:
-    """Everything that oracles ask about the past. Implements `world.Witness`."""
+    """Everything that oracles ask about the past. Implements `world.Witness`.
 
-    __slots__ = ("_current", "_world", "dials", "frames", "lives", "reports")
+    linked: by node, the devices that it knows to be at the other end of an open link.
+    """
+
+    __slots__ = ("_current", "_world", "dials", "frames", "linked", "lives", "reports")
 
     def __init__(self, world: World) -> None:
         """Start watching a world."""
@@ -42,10 +45,12 @@ class History:
         self.frames: list[bytes] = []
         self.reports: list[tuple[int, Report]] = []
         self.dials: dict[int, list[int]] = {}
+        self.linked: dict[int, dict[DeviceId, None]] = {}
         world.witness = self
 
     def started(self, node: SimNode) -> None:
-        """Begin a life of every actor on a node."""
+        """Begin a life of every actor on a node; it has reached nobody yet."""
+        self.linked[node.index] = {}
         for name in [name for name in self._current if name[0] == node.index]:
             del self._current[name]
 
@@ -76,8 +81,12 @@ class History:
         self.frames.append(frame)
 
     def reported(self, node: SimNode, report: Report) -> None:
-        """Keep what a node told its owner, until it is looked at."""
+        """Keep what a node told its owner, and whom it has a proven link to."""
         self.reports.append((node.index, report))
+        if report.device is not None and report.what == "linked":
+            self.linked[node.index][report.device] = None
+        elif report.device is not None and report.what == "unlinked":
+            self.linked[node.index].pop(report.device, None)
 
     def dialled(self, node: SimNode) -> None:
         """Keep when a node called."""

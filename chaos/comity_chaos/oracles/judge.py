@@ -34,7 +34,7 @@ class Judge:
     def __init__(self, scene: Scene) -> None:
         """Begin to watch a scene."""
         self.history = History(scene.world)
-        self.reach = Reach(scene)
+        self.reach = Reach(scene, self.history)
         self._invariants = Invariants(scene)
         self.oracles: tuple[Oracle, ...] = (
             self._invariants,

@@ -73,24 +73,25 @@ class Mechanisms:
 class Reach:
     """Every pair of members is connected, some minutes after everything is healed."""
 
-    __slots__ = ("_scene", "judged")
+    __slots__ = ("_history", "_scene", "judged")
 
     name = "reach"
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, history: History) -> None:
         """Start without having judged anything."""
         self.judged = 0
         self._scene = scene
+        self._history = history
 
     def missing(self) -> tuple[int, int] | None:
-        """Return two members without a link between them; None if there are none."""
-        network = self._scene.world.network
+        """Return two members of whom one has no proven link to the other; None if all have."""
         found = [part.node for part in self._scene.members()]
         honest = [node.index for node in found if self._scene.honest(node)]
-        for place, one in enumerate(honest):
-            for other in honest[:place]:
-                if not network.wires_between(one, other):
-                    return other, one
+        linked = self._history.linked
+        for device, index in self._scene.devices.items():
+            for other in honest:
+                if index in honest and index != other and device not in linked[other]:
+                    return min(index, other), max(index, other)
         return None
 
     def sample(self) -> None:

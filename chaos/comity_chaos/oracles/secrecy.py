@@ -30,7 +30,12 @@ def _needles() -> tuple[bytes, ...]:
     for word in CANARIES:
         plain = word.encode()
         found += (plain, plain.hex().encode(), plain.decode().encode("utf-16-le"))
-        found += (base64.b64encode(plain[skip:])[:10] for skip in range(3))
+        for rest in (
+            plain,
+            plain[1:],
+            plain[2:],
+        ):  # the whole digits only: the next byte counts
+            found.append(base64.b64encode(rest)[: len(rest) * 4 // 3])
     return tuple(found)
 
 
