@@ -124,22 +124,32 @@ class EventLog:
         """Add an event on the one before, the only head, in its context: as most are."""
         event = self.count
         sequential = self.sequential
-        if event and sequential[-1] and self._critical_lasts[-1] == event - 1:
-            self._critical_lasts[-1] = event
+        lasts = self._critical_lasts
+        if event and sequential[-1] and lasts[-1] == event - 1:
+            lasts[-1] = event
             sequential.append(1)
             self.heads = (event,)
         else:
             self._place(event, (event - 1,), linear=True)
         self.count = event + 1
-        self.turns.append(turn)
-        kind, position, length, text = operations[0]
-        if event and sequential[-2] and self._join(kind, position, length, text):
-            if len(operations) == 1:
-                self.starts.append(length)
-            else:
-                self._add(operations[1:], length)
+        turns, starts = self.turns, self.starts
+        if turn == turns.last + 1 and event:  # `turns.append`, inline: this is each keystroke
+            turns.last = turn
+            turns.count += 1
         else:
-            self._add(operations, 0)
+            turns.append(turn)
+        if event and sequential[-2]:
+            kind, position, length, text = operations[0]
+            if self._join(kind, position, length, text):
+                if len(operations) > 1:
+                    self._add(operations[1:], length)
+                elif length == starts.size:  # `starts.append`, inline
+                    starts.count += 1
+                    starts.end += length
+                else:
+                    starts.append(length)
+                return
+        self._add(operations, 0)
 
     def _place(self, event: int, parents: tuple[int, ...], *, linear: bool) -> None:
         """Work out heads, sequential and critical events with a further event."""

@@ -44,10 +44,11 @@ def encode(operations: Sequence[Operation]) -> bytes:
         kind, position, length, text = operations[0]
         data = text.encode()
         head = (len(data) if kind == INSERT else length) << _KIND_BITS | kind
-        if head < 0x80 and position < 0x4000:
-            if position < 0x80:
-                return bytes((head, position)) + data
-            return bytes((head, position & 0x7F | 0x80, position >> 7)) + data
+        if head < 0x80 and 0x80 <= position < 0x20_0000:  # `varint` of both, inline
+            low = position & 0x7F | 0x80
+            if position < 0x4000:
+                return bytes((head, low, position >> 7)) + data
+            return bytes((head, low, position >> 7 & 0x7F | 0x80, position >> 14)) + data
         return varint(head) + varint(position) + data
     parts: list[bytes] = []
     end = 0

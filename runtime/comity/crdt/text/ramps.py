@@ -76,10 +76,11 @@ class Steps:
 class Ramp:
     """Where consecutive stretches start, by row, from row 0 at 0. end: after the last one."""
 
-    __slots__ = ("_rows", "_sizes", "_starts", "count", "end")
+    __slots__ = ("_rows", "_sizes", "_starts", "count", "end", "size")
 
     def __init__(self) -> None:
-        """Start without rows."""
+        """Start without rows. size: of the last row; another one like it may be counted in."""
+        self.size = 0
         self._rows = array("q")
         self._starts = array("q")
         self._sizes = array("q")
@@ -88,11 +89,11 @@ class Ramp:
 
     def append(self, size: int, times: int = 1) -> None:
         """Add rows of a size."""
-        sizes = self._sizes
-        if not sizes or sizes[-1] != size:
+        if self.size != size or not self.count:
+            self.size = size
             self._rows.append(self.count)
             self._starts.append(self.end)
-            sizes.append(size)
+            self._sizes.append(size)
         self.count += times
         self.end += size * times
 
