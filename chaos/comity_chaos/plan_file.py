@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tomllib
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ __all__ = ["WORD_PREFIX", "dump", "load", "to_word"]
 
 WORD_PREFIX: Final = "plan:"
 """How a plan in one word begins."""
+
+_HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 
 _HEAD: Final = (
     "actor",
@@ -74,22 +77,27 @@ def load(text: str) -> Plan:
     if text.startswith(WORD_PREFIX):
         text = _unpack(text.strip())
     try:
-        said = tomllib.loads(text)
+        said = _Table("a plan", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"this is no plan: {error}") from None
-    for name in ("seed", "nodes"):
-        if not isinstance(said.get(name), int):
-            raise UsageError(f"a plan needs a whole number {name!r}")
-    known = {*_HEAD, "notes", "turn", "fault"}
-    wrong = sorted(said.keys() - known)
-    if wrong:
-        raise UsageError(f"a plan has no {wrong[0]!r}; it may have: {', '.join(sorted(known))}")
-    plain: dict[str, Any] = {name: said[name] for name in _HEAD if name in said}
-    for name in ("byzantine", "promises"):
-        plain[name] = tuple(plain.get(name, ()))
-    turns = tuple(_read_turn(each, place) for place, each in enumerate(said.get("turn", ())))
-    faults = tuple(_read_fault(each, place) for place, each in enumerate(said.get("fault", ())))
-    return Plan(turns=turns, faults=faults, notes=dict(said.get("notes", {})), **plain)
+    said.only(*_HEAD, "notes", "turn", "fault")
+    notes = said.table("notes")
+    return Plan(
+        seed=said.number("seed"),
+        nodes=said.number("nodes"),
+        actor=said.text("actor", ""),
+        scenario=said.text("scenario", ""),
+        promises=said.texts("promises"),
+        relays=said.number("relays", 0),
+        span_ms=said.number("span_ms", 0),
+        turns=tuple(map(_read_turn, said.tables("turn"))),
+        faults=tuple(map(_read_fault, said.tables("fault"))),
+        byzantine=said.numbers("byzantine", ()),
+        crypto=said.text("crypto", Plan(seed=0, nodes=0).crypto),
+        beyond=said.flag("beyond"),
+        calm=said.flag("calm"),
+        notes={name: notes.text(name) for name in notes.names},
+    )
 
 
 def _unpack(word: str) -> str:
@@ -101,47 +109,150 @@ def _unpack(word: str) -> str:
         raise UsageError(f"this plan is damaged, copy all of it: {error}") from None
 
 
-def _read_turn(said: Mapping[str, Any], place: int) -> Turn:
-    try:
-        arguments = tuple(map(_argument, said.get("arguments", ())))
-        return Turn(int(said["ms"]), int(said["node"]), str(said["method"]), arguments)
-    except KeyError as error:
-        raise UsageError(f"turn {place} of the plan lacks {error}") from None
+class _Table:
+    """One table of a text, to be read with types. Every reading may raise UsageError."""
+
+    __slots__ = ("_said", "where")
+
+    def __init__(self, where: str, said: Mapping[str, Any]) -> None:
+        """Keep the table. where: how an error names it."""
+        self._said = said
+        self.where = where
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._said)
+
+    def only(self, *known: str) -> None:
+        """Refuse what has another name."""
+        wrong = [name for name in self._said if name not in known]
+        if wrong:
+            may = ", ".join(sorted(known))
+            raise UsageError(f"{self.where} has no {wrong[0]!r}; it may have: {may}")
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        found = self._found(name, default)
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise self._wrong(name, "is a whole number")
+        return found
+
+    def number(self, name: str, default: int | None = None) -> int:
+        return self._natural(name, self.integer(name, default))
+
+    def numbers(self, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        found = self._list(name, default)
+        if any(isinstance(each, bool) or not isinstance(each, int) for each in found):
+            raise self._wrong(name, "is a list of numbers")
+        return tuple(self._natural(name, each) for each in found)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        found = self._found(name, default)
+        if not isinstance(found, str):
+            raise self._wrong(name, "is text")
+        return found
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        texts = self._list(name, ())
+        if not all(isinstance(each, str) for each in texts):
+            raise self._wrong(name, "is a list of texts")
+        return tuple(texts)
+
+    def flag(self, name: str) -> bool:
+        found = self._found(name, default=False)
+        if not isinstance(found, bool):
+            raise self._wrong(name, "is true or false")
+        return found
+
+    def table(self, name: str, where: str = "") -> _Table:
+        found = self._found(name, {})
+        if not isinstance(found, dict):
+            raise self._wrong(name, "is a table")
+        return _Table(where or f"{name!r} of {self.where}", cast("dict[str, Any]", found))
+
+    def tables(self, name: str) -> list[_Table]:
+        tables = self._list(name, ())
+        if not all(isinstance(each, dict) for each in tables):
+            raise self._wrong(name, "is a list of tables")
+        return [
+            _Table(f"{name} {place} of {self.where}", each) for place, each in enumerate(tables)
+        ]
+
+    def arguments(self, name: str) -> tuple[Any, ...]:
+        """Return what a message is given."""
+        return tuple(self._argument(name, each) for each in self._list(name, ()))
+
+    def _argument(self, name: str, said: object) -> Any:  # noqa: ANN401  (whatever it takes)
+        if isinstance(said, list):
+            parts = cast("list[object]", said)
+            return tuple(self._argument(name, each) for each in parts)
+        if isinstance(said, str | bool | int | float):
+            return said
+        if isinstance(said, dict):
+            match cast("dict[str, object]", said):
+                case {"none": True, **rest} if not rest:
+                    return None
+                case {"hex": str(digits), **rest} if not rest and _HEX.fullmatch(digits):
+                    return bytes.fromhex(digits)
+                case {"drawn": int(key), **rest} if not rest and key >= 0:
+                    return Drawn(key)
+                case _:
+                    pass
+        raise self._wrong(name, "holds plain values, { hex }, { drawn } or { none = true }")
+
+    def _list(self, name: str, default: tuple[Any, ...] | None) -> list[Any]:
+        found = self._found(name, default)
+        if not isinstance(found, list | tuple):
+            raise self._wrong(name, "is a list")
+        return list(cast("Sequence[Any]", found))
+
+    def _found(self, name: str, default: object) -> object:
+        if name in self._said:
+            return self._said[name]
+        if default is None:
+            raise UsageError(f"{self.where} lacks {name!r}")
+        return default
+
+    def _natural(self, name: str, number: int) -> int:
+        if not 0 <= number < 1 << 64:
+            raise self._wrong(name, "is a number from 0 to 2^64-1")
+        return number
+
+    def _wrong(self, name: str, what: str) -> UsageError:
+        return UsageError(f"{self.where}: {name!r} {what}, not {self._said[name]!r}")
 
 
-def _read_fault(said: Mapping[str, Any], place: int) -> Fault:
-    try:
-        trigger = _read_trigger(said["trigger"], place)
-        nodes = tuple(map(int, said["nodes"]))
-        kind, amount, ms = str(said["kind"]), said.get("amount", 0), said.get("ms", 0)
-    except KeyError as error:
-        raise UsageError(f"fault {place} of the plan lacks {error}") from None
-    return Fault(kind, trigger, nodes, int(amount), int(ms))
+def _read_turn(said: _Table) -> Turn:
+    said.only("ms", "node", "method", "arguments")
+    return Turn(
+        said.number("ms"), said.number("node"), said.text("method"), said.arguments("arguments")
+    )
 
 
-def _read_trigger(said: Mapping[str, Any], place: int) -> Trigger:
-    if "at_ms" in said:
-        return At(int(said["at_ms"]))
-    event = said.get("when") or said.get("buggify")
+def _read_fault(said: _Table) -> Fault:
+    said.only("kind", "nodes", "trigger", "amount", "ms")
+    kind, nodes = said.text("kind"), said.numbers("nodes")
+    if "trigger" not in said.names:
+        raise UsageError(f"{said.where} lacks 'trigger'")
+    trigger = _read_trigger(said.table("trigger", said.where))
+    return Fault(kind, trigger, nodes, said.integer("amount", 0), said.number("ms", 0))
+
+
+def _read_trigger(said: _Table) -> Trigger:
+    if "at_ms" in said.names:
+        said.only("at_ms")
+        return At(said.number("at_ms"))
+    form = "buggify" if "buggify" in said.names else "when"
+    event = said.text(form)
     if event not in EVENTS:
         raise UsageError(
-            f"fault {place} of the plan waits for {event!r}; it can wait for: "
-            + ", ".join(EVENTS)
+            f"{said.where} waits for {event!r}; it can wait for: {', '.join(EVENTS)}"
         )
-    node, after = int(said["node"]), int(said.get("after_ms", 0))
-    if "when" in said:
-        return When(event, node, int(said.get("nth", 1)), after)
-    return Buggify(event, node, int(said["permille"]), after)
-
-
-def _argument(said: object) -> Any:  # noqa: ANN401  (whatever the message takes)
-    if isinstance(said, list):
-        return tuple(map(_argument, said))  # pyright: ignore[reportUnknownArgumentType]
-    if not isinstance(said, dict):
-        return said
-    if "hex" in said:
-        return bytes.fromhex(str(said["hex"]))  # pyright: ignore[reportUnknownArgumentType]
-    return Drawn(int(said["drawn"])) if "drawn" in said else None  # pyright: ignore[reportUnknownArgumentType]
+    node, after = said.number("node"), said.number("after_ms", 0)
+    if form == "when":
+        said.only("when", "node", "nth", "after_ms")
+        return When(event, node, said.number("nth", 1), after)
+    said.only("buggify", "node", "permille", "after_ms")
+    return Buggify(event, node, said.number("permille"), after)
 
 
 def _trigger(trigger: Trigger) -> str:
@@ -159,7 +270,11 @@ def _trigger(trigger: Trigger) -> str:
 
 
 def _key(key: str) -> str:
-    return key if key.isidentifier() and key.isascii() else json.dumps(key)
+    return key if key.isidentifier() and key.isascii() else _text(key)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: object) -> str:
@@ -171,7 +286,7 @@ def _value(value: object) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return json.dumps(value).replace("\x7f", "\\u007f")
+            return _text(value)
         case bytes():
             return f'{{ hex = "{value.hex()}" }}'
         case Drawn(key):
