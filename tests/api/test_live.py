@@ -59,6 +59,56 @@ def test_two_devices_share_an_actor_through_an_invite(
     assert sorted(member.role.name for member in hers.members()) == ["ADMIN", "WRITER"]
 
 
+def test_who_joins_may_write_at_once(open_node: Callable[[str], Node]) -> None:
+    """Opening an invite waits for the rights that it brings, also for more of them."""
+    alice, bob = open_node("alice"), open_node("bob")
+    hers = alice.create(Ledger)
+    his = bob.open(Ledger, hers.invite("reader"))
+    with pytest.raises(UsageError, match="it is a reader"):
+        his.ask(Ledger.enter, "eggs", 1).get(timeout=_SECONDS)
+    assert bob.open(Ledger, hers.invite("writer")) is his
+    assert his.ask(Ledger.enter, "eggs", 2).get(timeout=_SECONDS) == 1
+
+
+def test_two_that_were_both_off_find_each_other_again(tmp_path: Path) -> None:
+    """Each is where it was the last time."""
+    with (
+        Node(tmp_path / "alice", insecure_store=True) as alice,
+        Node(tmp_path / "bob", insecure_store=True) as bob,
+    ):
+        topic = bob.open(Ledger, alice.create(Ledger).invite("writer")).topic
+        before = (alice.address, bob.address)
+    with (
+        Node(tmp_path / "bob", insecure_store=True) as bob,
+        Node(tmp_path / "alice", insecure_store=True) as alice,
+    ):
+        assert (alice.address, bob.address) == before
+        hers, his = alice.open(Ledger, topic), bob.open(Ledger, topic)
+        his.tell(Ledger.enter, "eggs", 2)
+        _until(lambda: "eggs" in _lines(hers))
+
+
+def test_a_port_that_somebody_else_took_is_given_up(tmp_path: Path) -> None:
+    """The node starts at another one."""
+    with Node(tmp_path / "alice", insecure_store=True) as alice:
+        before = str(alice.address)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(before.rpartition(":")[2])))
+        other.listen()
+        with Node(tmp_path / "alice", insecure_store=True) as alice:
+            assert alice.address != before
+            now = alice.address
+    with Node(tmp_path / "alice", insecure_store=True) as alice:
+        assert alice.address == now
+
+
+def test_an_invite_for_oneself_is_told_so(open_node: Callable[[str], Node]) -> None:
+    """Nobody joins what he has."""
+    alice = open_node("alice")
+    with pytest.raises(UsageError, match="this very device"):
+        alice.join(alice.create(Ledger).invite())
+
+
 def test_a_relay_hands_over_between_two_that_are_never_online_together(
     stack: ExitStack, open_node: Callable[[str], Node], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ Source: API 'A whole application'.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -25,8 +26,8 @@ from comity.actor.cell import Cell
 from comity.actor.message import Message
 from comity.api.control import Control
 from comity.api.ref import Ref
-from comity.base.clock import Wall
-from comity.base.errors import UsageError
+from comity.base.clock import SECOND, Wall
+from comity.base.errors import LinkError, UsageError
 from comity.base.ids import DeviceId, Topic, short
 from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
@@ -34,6 +35,7 @@ from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
 from comity.drivers.grpc_link import GrpcLinks
 from comity.drivers.host import Host
+from comity.drivers.listening import LastPorts
 from comity.drivers.lock import StoreLock
 from comity.drivers.sqlite_store import SqliteStore
 from comity.drivers.store import CONTROL_FILE, STORE_FILE, VAULT_FILE, open_directory
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from comity.node.commands import Member, NodeStatus
     from comity.node.effects import Report
 
-__all__ = ["Node"]
+__all__ = ["CATCH_UP_SECONDS", "Node"]
 
 A = TypeVar("A", bound=Actor)
 T = TypeVar("T")
@@ -67,6 +69,14 @@ _STOP_SECONDS = 5.0
 _JOIN_SECONDS = 60.0
 """Joining waits for the inviter, who may have to be dialled several times."""
 
+CATCH_UP_SECONDS = 15.0
+"""A newcomer has the history by then, or goes on without: a long one over a slow line."""
+
+_SAME_ROLE_SECONDS = 3.0
+"""For a member who used another invite: its new role comes with one commit, if at all."""
+
+_LOOK_SECONDS = 0.2
+
 _TOPIC_HEX_MIN = 8
 
 _logger = logging.getLogger("comity")
@@ -78,7 +88,8 @@ class Node:
     path: the directory of the store; made, with mode 0700, if it is not there.
     passphrase: protects the keys in it; without one the OS keyring does.
     insecure_store: leave the keys readable to whoever reads the disk: for experiments.
-    listen: 'host:port' to take connections at, port 0 for a free one; None for none. A pair
+    listen: 'host:port' to take connections at; None for none. Port 0 is a free one, and the
+        same again at the next start, so that others find this node. A pair
         adds the address that others reach it at, where that differs: behind a forwarder.
     relays: addresses of relays that keep this node's actors available while it is offline.
     relay: be a relay: keep sealed commits for others, host no actors.
@@ -112,10 +123,12 @@ class Node:
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             self._links = GrpcLinks(self._host.emit, self._host.next_link)
             at, known_as = listen if isinstance(listen, tuple) else (listen, None)
-            self.address = self._links.start(at)
+            self.address = self._listen(at)
             undo.callback(self._links.close)
             self._host.start(self._dispatcher, self._links)
             undo.callback(self._host.close)
+            if at is not None and self.address is not None:
+                self._ports.note(at, self.address)  # the store is one, now that it has begun
             address = known_as or self.address
             if address is not None:
                 self._command(lambda token: commands.Listening(token, address))
@@ -126,6 +139,20 @@ class Node:
             server = ControlServer(socket, self._control.handle, self._lock)
             undo.callback(server.close)
             self._undo = undo.pop_all()
+
+    def _listen(self, listen: str | None) -> str | None:
+        """Take connections, where the last time if any free port will do."""
+        if listen is None:
+            return self._links.start(None)
+        wanted = self._ports.recall(listen)
+        try:
+            bound = self._links.start(wanted)
+        except LinkError as error:
+            if wanted == listen:
+                raise
+            _logger.warning("another port than the last time: %s", error)
+            bound = self._links.start(listen)
+        return bound
 
     def _open_store(
         self, undo: ExitStack, passphrase: str | None, *, insecure: bool, relay: bool
@@ -142,6 +169,7 @@ class Node:
         )
         store = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
         undo.callback(store.close)
+        self._ports = LastPorts(store)
         core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
         return Host(core, store, SystemClock())
 
@@ -196,15 +224,54 @@ class Node:
             found = self._activate(actor_type, topic)
         return cast("Ref[A]", found)
 
-    def join(self, link: str) -> Topic:
+    def join(self, link: str, *, catch_up: float = CATCH_UP_SECONDS) -> Topic:
         """Use an invite and return the id of the actor; nothing is opened yet.
+
+        catch_up: seconds to wait for the history up to this device's own rights. When they
+        are over it goes on coming, and until it is here this device can only read.
 
         Raises: UsageError for a link that is none, used or expired; LinkError.
         """
         invite = parse_invite(link)
-        topic = self._command(lambda token: commands.Join(token, invite), _JOIN_SECONDS)
-        assert isinstance(topic, bytes)
-        return Topic(topic)
+        if invite.inviter == self.device:
+            raise UsageError(
+                "this invite was given by this very device: use it on another one, or with "
+                "another store"
+            )
+        before = {topic.topic: self._own_role(topic.topic) for topic in self.status().topics}
+        found = self._command(lambda token: commands.Join(token, invite), _JOIN_SECONDS)
+        assert isinstance(found, bytes)
+        topic = Topic(found)
+        role = before.get(topic)
+        if role is not None:  # it may be the same again: then there is nothing to wait for
+            catch_up = min(catch_up, _SAME_ROLE_SECONDS)
+        if not self._wait_until(lambda: self._own_role(topic) != role, catch_up) and not role:
+            _logger.warning("actor %s is joined, its history is still coming", short(topic))
+        return topic
+
+    def _own_role(self, topic: Topic) -> Role | None:
+        own = self.device
+        return next((m.role for m in self.members(topic) if m.device == own), None)
+
+    def _wait_until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something that comes with a report."""
+        clock = SystemClock()
+        ends = clock.moment().instant + int(seconds * SECOND)
+        heard = threading.Event()
+
+        def hear(_: Report) -> None:
+            heard.set()
+
+        self._host.listen(hear)
+        try:
+            while not reached():
+                if clock.moment().instant >= ends:
+                    return False
+                heard.wait(_LOOK_SECONDS)
+                heard.clear()
+        finally:
+            self._host.ignore(hear)
+        return True
 
     def status(self) -> NodeStatus:
         """Return the node at a glance."""

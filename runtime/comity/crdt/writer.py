@@ -89,8 +89,9 @@ class Writer:
             )
         if not self.may_write:
             raise UsageError(
-                f"{field.label} was written on a device that may only read: ask an admin to "
-                "grant it the role 'writer'"
+                f"{field.label} was written on a device that may not write: it is a reader, or "
+                "was removed, or has not got its rights yet (the list of members tells); to "
+                "write, use an admin's invite for a 'writer' here"
             )
         self.charge(field, GROUP_BYTES_MAX)
         field.enter(self.turn)

@@ -157,6 +157,10 @@ class Host:
         """Call `listener` with every report, in the host's thread; it must not block."""
         self._listeners.append(listener)
 
+    def ignore(self, listener: Callable[[Report], None]) -> None:
+        """Call a listener no more, after the report that is being told now."""
+        self._listeners = [each for each in self._listeners if each != listener]
+
     def ask(self, make: Callable[[Token], Command]) -> Future[object]:
         """Give a command to the core; the future ends as its answer or its error."""
         answer: Future[object] = Future()

@@ -6,10 +6,9 @@ values are parsed or shown.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,15 +18,8 @@ if TYPE_CHECKING:
     from comity.actor.actor import Actor
     from comity.api.node import Node
     from comity.api.ref import Ref
-    from comity.base.ids import Topic
-    from comity.node.effects import Report
 
 __all__ = ["join", "relay", "run"]
-
-_CATCH_UP_SECONDS: Final = 15.0
-"""A newcomer has the history by then, or says that it is still coming."""
-
-_LOOK_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,32 +206,13 @@ def _open(node: Node, wanted: Wanted) -> tuple[Ref[Actor], str]:
     if wanted.link is not None:
         topic = node.join(wanted.link)
         ref = node.open(wanted.actor_class, topic)
-        return ref, "joined" if _caught_up(node, topic) else "joined (history still coming)"
+        caught_up = any(member.device == node.device for member in ref.members())
+        return ref, "joined" if caught_up else "joined (history still coming)"
     name = ActorType.of(wanted.actor_class).name
     held = any(topic.actor_type == name for topic in node.status().topics)
     if wanted.create or not (held or wanted.actor):
         return node.create(wanted.actor_class), "created"
     return node.open(wanted.actor_class, wanted.actor), "opened"
-
-
-def _caught_up(node: Node, topic: Topic) -> bool:
-    """Wait until this device finds itself among the members: all before that is here."""
-    import time
-
-    heard = threading.Event()
-
-    def report(_: Report) -> None:
-        heard.set()
-
-    node.on_report(report)
-    end = time.monotonic() + _CATCH_UP_SECONDS
-    device = node.device
-    while not any(member.device == device for member in node.members(topic)):
-        if time.monotonic() > end:
-            return False
-        heard.wait(_LOOK_SECONDS)
-        heard.clear()
-    return True
 
 
 def _reachable(known_as: str, listening: str | None) -> list[tuple[str, str]]:
