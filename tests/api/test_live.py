@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
@@ -230,6 +231,37 @@ def test_a_corrupt_store_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=str(damaged)):
         Node(tmp_path / "alice", insecure_store=True)
     assert damaged.read_bytes() == b"garbage" * 1000
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty", "without a single row"])
+def test_a_store_that_lost_its_rows_is_not_made_anew(tmp_path: Path, loss: str) -> None:
+    """A new device with a new list in its place would hide the loss."""
+    rows = tmp_path / "alice" / "store.db"
+    with Node(tmp_path / "alice", insecure_store=True) as node:
+        node.create(Ledger)
+    if loss == "without a single row":
+        with closing(sqlite3.connect(rows)) as database:
+            database.execute("DELETE FROM meta")
+            database.commit()
+    else:
+        for path in rows.parent.glob("store.db*"):
+            path.unlink()
+        if loss == "empty":
+            rows.touch()
+    with pytest.raises(StoreError, match=f"store.db is {loss}"):
+        Node(tmp_path / "alice", insecure_store=True)
+
+
+def test_a_store_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
+    """The vault is there, the rows are not yet: nothing was lost."""
+    alice = tmp_path / "alice"
+    Node(alice, insecure_store=True).close()
+    for path in alice.glob("store.db*"):
+        path.unlink()
+    (alice / "new").touch()
+    with Node(alice, insecure_store=True) as node:
+        node.create(Ledger)
+    assert not (alice / "new").exists()
 
 
 def test_keys_are_protected_unless_asked_otherwise(tmp_path: Path) -> None:

@@ -38,12 +38,19 @@ from comity.drivers.host import Host
 from comity.drivers.listening import LastPorts
 from comity.drivers.lock import StoreLock
 from comity.drivers.sqlite_store import SqliteStore
-from comity.drivers.store import CONTROL_FILE, STORE_FILE, VAULT_FILE, open_directory
+from comity.drivers.store import (
+    CONTROL_FILE,
+    STORE_FILE,
+    VAULT_FILE,
+    Making,
+    open_directory,
+)
 from comity.drivers.system import SystemClock, SystemEntropy
 from comity.drivers.vault import Vault
 from comity.log.entries import Role
 from comity.node import commands
 from comity.node.core import Core, Local, Ports
+from comity.node.effects import Table
 from comity.protocol.invite import Invite, format_invite, parse_invite
 from comity.wire.codec import ProtobufCodec
 
@@ -127,6 +134,7 @@ class Node:
             undo.callback(self._links.close)
             self._host.start(self._dispatcher, self._links)
             undo.callback(self._host.close)
+            self._making.end()
             if at is not None and self.address is not None:
                 self._ports.note(at, self.address)  # the store is one, now that it has begun
             address = known_as or self.address
@@ -160,6 +168,7 @@ class Node:
         directory = open_directory(self.path)
         self._lock = StoreLock(directory)
         undo.callback(self._lock.release)
+        self._making = Making(directory)
         crypto, entropy = Sodium(), SystemEntropy()
         vault = Vault(directory / VAULT_FILE, crypto, entropy)
         key = vault.open(
@@ -169,6 +178,8 @@ class Node:
         )
         store = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
         undo.callback(store.close)
+        if not self._making.is_new and not store.read(Table.META, b"", b"\xff", 1):
+            self._making.refuse("without a single row")
         self._ports = LastPorts(store)
         core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
         return Host(core, store, SystemClock())

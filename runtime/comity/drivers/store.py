@@ -7,6 +7,7 @@ May not know: SQLite, locks, keyrings, sockets; what the rows mean.
              / vault          the wrapped store key           `drivers.vault`
              / store.db[-wal] tables of `comity.node.effects`  `drivers.sqlite_store`
              / control.sock   commands to the running node    `drivers.control`
+             / new            the store is being made, and may lack anything that it needs
 
 The drivers know one another only through this module.
 Source: ARCHITECTURE 'Who owns what' and invariant 3; issue 2, item 6.
@@ -18,7 +19,7 @@ import os
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from comity.base.errors import StoreError, UsageError
 from comity.node.effects import Drop, Put, Table
@@ -33,6 +34,7 @@ __all__ = [
     "STORE_FILE",
     "VAULT_FILE",
     "Held",
+    "Making",
     "Protection",
     "Store",
     "StoreKey",
@@ -44,6 +46,7 @@ LOCK_FILE: Final = "lock"
 VAULT_FILE: Final = "vault"
 STORE_FILE: Final = "store.db"
 CONTROL_FILE: Final = "control.sock"
+_NEW_FILE: Final = "new"
 
 SECRET_TABLES: Final = (
     Table.SECRET,
@@ -118,6 +121,44 @@ class StoreKey:
         """Check the shapes."""
         assert len(self.instance) == 16
         assert len(self.key) == 32
+
+
+class Making:
+    """Whether the store in a directory is being made, also by a process that crashed at it.
+
+        nothing --begin--> new --the first rows are durable: end--> made
+
+    A store that is made has its rows. Where they are gone, an empty new one in their place
+    would hide the loss, under a new device key.
+    """
+
+    __slots__ = ("_directory", "is_new")
+
+    def __init__(self, directory: Path) -> None:
+        """Begin, unless there is a store. Raises: StoreError if what is there lacks a part."""
+        self._directory = directory
+        new, rows = directory / _NEW_FILE, directory / STORE_FILE
+        if not (directory / VAULT_FILE).exists() and not rows.exists():
+            new.touch(mode=0o600)
+            sync_directory(directory)
+        self.is_new = new.exists()
+        if not self.is_new and (not rows.exists() or rows.stat().st_size == 0):
+            self.refuse("missing" if not rows.exists() else "empty")
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise: the rows of this store are not there."""
+        raise StoreError(
+            f"{self._directory / STORE_FILE} is {what}, beside the vault of a store that was "
+            f"made: put it back, or name another directory to begin as a new device",
+            retry=False,
+        )
+
+    def end(self) -> None:
+        """Say that the first rows are durable; safe to repeat."""
+        if self.is_new:
+            (self._directory / _NEW_FILE).unlink(missing_ok=True)
+            sync_directory(self._directory)
+            self.is_new = False
 
 
 def open_directory(path: Path) -> Path:
