@@ -57,7 +57,7 @@ class _Budget(Exception):
 class _Search:
     """The best plan so far, and how to try others."""
 
-    __slots__ = ("_run", "best", "left", "runs")
+    __slots__ = ("_passed", "_run", "best", "left", "runs")
 
     def __init__(self, outcome: Outcome, run: Callable[[Plan], Outcome], runs_max: int) -> None:
         """Start from a failure."""
@@ -65,6 +65,7 @@ class _Search:
         self.left = runs_max
         self.runs = 0
         self._run = run
+        self._passed: dict[str, None] = {}
 
     @property
     def plan(self) -> Plan:
@@ -72,7 +73,10 @@ class _Search:
         return self.best.plan
 
     def fails(self, plan: Plan) -> bool:
-        """Try a plan; keep it if it breaks the same promise."""
+        """Try a plan, once; keep it if it breaks the same promise."""
+        name = repr(plan)
+        if name in self._passed:
+            return False
         if self.left <= 0:
             raise _Budget
         self.left -= 1
@@ -81,6 +85,7 @@ class _Search:
         if outcome.oracle == self.best.oracle:
             self.best = outcome
             return True
+        self._passed[name] = None
         return False
 
 
@@ -151,20 +156,18 @@ def _fewer_items(search: _Search) -> None:
     for kept in (search.plan.faults, search.plan.turns):
         if len(kept) < search.plan.size and search.fails(_with(search.plan, kept)):
             break
-    parts = 2
-    while search.plan.size >= 1:
-        items = _items(search.plan)
-        size = max(1, len(items) // parts)
-        starts = range(0, len(items), size)
-        if any(
-            search.fails(_with(search.plan, items[:start] + items[start + size :]))
-            for start in starts
-        ):
-            parts = max(parts - 1, 2)
-        elif size == 1:
+    size = max(search.plan.size // 2, 1)
+    while search.plan.size:
+        start, fewer = 0, False
+        while start < search.plan.size:
+            items = _items(search.plan)
+            if search.fails(_with(search.plan, items[:start] + items[start + size :])):
+                fewer = True
+            else:
+                start += size
+        if size == 1 and not fewer:
             return
-        else:
-            parts = min(len(items), parts * 2)
+        size = max(size // 2, 1)
 
 
 def _fewer_nodes(search: _Search) -> None:
@@ -172,7 +175,7 @@ def _fewer_nodes(search: _Search) -> None:
     if search.plan.relays and not _mentions(search.plan, search.plan.nodes):
         search.fails(replace(search.plan, relays=0))
     index = search.plan.nodes - 1
-    while index >= 1 and search.plan.nodes > 1:
+    while index >= 0 and search.plan.nodes > 1:
         without = _without_node(search.plan, index)
         if without is not None:
             search.fails(without)
@@ -218,14 +221,14 @@ def _without_node(plan: Plan, index: int) -> Plan | None:
 
 
 def _try_all(search: _Search, simpler: Callable[[Plan], Iterator[Plan]]) -> None:
-    """Try each simpler plan in turn; start over from one that fails, as long as any does."""
-    again = True
-    while again:
-        again = False
-        for plan in simpler(search.plan):
-            if plan != search.plan and search.fails(plan):
-                again = True
-                break
+    """Try each simpler plan in turn; from one that fails, go on with what is simpler yet."""
+    place = 0
+    while True:
+        plans = list(simpler(search.plan))
+        while place < len(plans) and not search.fails(plans[place]):
+            place += 1
+        if place == len(plans):
+            return
 
 
 def _simpler(plan: Plan) -> Iterator[Plan]:

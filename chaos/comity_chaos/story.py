@@ -31,6 +31,7 @@ _EVENTS: Final = {
     "link": "has reached somebody",
 }
 _ORDINALS: Final = {1: "", 2: " for the second time", 3: " for the third time"}
+_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
 def tell(shrunk: Shrunk) -> str:
@@ -46,10 +47,11 @@ def tell(shrunk: Shrunk) -> str:
 def tell_plan(plan: Plan) -> list[str]:
     """Return a sentence for each thing that a plan does, in the order of time."""
     count = f"{plan.nodes} node" + "s" * (plan.nodes != 1)
+    several = plan.nodes + plan.relays != 1
     if plan.relays:
         count += f" and {plan.relays} relay" + "s" * (plan.relays != 1)
     actor = plan.actor.rpartition(":")[2] or "an actor"
-    lines = [f"{count} share{'s' * (plan.nodes == 1)} {actor}."]
+    lines = [f"{count} share{'s' * (not several)} {actor}."]
     items: list[Turn | Fault] = [*plan.turns, *plan.faults]
     items.sort(key=_when)
     lines += [f"{place}. {tell_item(item)}." for place, item in enumerate(items, start=1)]
@@ -98,19 +100,27 @@ def _trigger(trigger: Trigger) -> str:
         case At(ms):
             return _seconds(ms)
         case When(event, node, nth, after):
-            times = _ORDINALS.get(nth, f" for the {nth}th time")
-            since = f" after {_seconds(after)}" if after else ""
-            return f"as soon as node {node} {_EVENTS[event]}{times}{since}"
+            since = f", counted from {_clock(after)} on" if after else ""
+            return f"as soon as node {node} {_EVENTS[event]}{_times(nth)}{since}"
         case Buggify(event, node, permille, after):
-            since = f", after {_seconds(after)}" if after else ""
+            since = f", from {_clock(after)} on" if after else ""
             chance = f"{permille / 10:g} % of the times that"
             return f"{chance} node {node} {_EVENTS[event]}{since}"
         case _:
             assert_never(trigger)
 
 
+def _times(nth: int) -> str:
+    ending = "th" if nth % 100 in {11, 12, 13} else _ENDINGS.get(nth % 10, "th")
+    return _ORDINALS.get(nth, f" for the {nth}{ending} time")
+
+
 def _seconds(ms: int) -> str:
-    return f"at {ms / 1000:.3f} s"
+    return f"at {_clock(ms)}"
+
+
+def _clock(ms: int) -> str:
+    return f"{ms / 1000:.3f} s"
 
 
 def _span(ms: int) -> str:
