@@ -4,7 +4,7 @@ Owns: sizes of files and functions everywhere; below `drivers` and in the fault 
 would make two runs differ. May not know: any module of ours; it reads text, never imports.
 
     everywhere      file and function sizes · bare except · an error swallowed in silence
-    deterministic   the order of a set read · hash() · id()
+    deterministic   the order of a set read · hash() · id() · what reaches around the imports
 
 A set is what is written as one, annotated as one, or bound to one in its scope; attributes,
 and functions that return a set, count in every file, unless another file gives the same name
@@ -55,6 +55,11 @@ ORDER_KEEPING: Final = frozenset(
     | {"next", "repr", "reversed", "str", "tuple", "zip"}
 )
 """Calls whose result does; `min` and `max` by ties of a key, so only with one."""
+
+REACHING: Final = frozenset(
+    {"__builtins__", "__import__", "breakpoint", "compile", "eval", "exec", "input", "open"}
+)
+"""Builtins that read, write or import without an import that a contract could see."""
 
 Finding = tuple[int, str]
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -118,6 +123,10 @@ def _addresses(tree: ast.AST) -> Iterator[Finding]:
         match node:
             case ast.Name(id="hash" | "id" as name, ctx=ast.Load()) if node not in excused:
                 yield node.lineno, f"{name}() differs between processes"
+            case ast.Attribute(attr="__hash__", ctx=ast.Load()) if node not in excused:
+                yield node.lineno, "__hash__() differs between processes"
+            case ast.Name(id=name, ctx=ast.Load()) if name in REACHING:
+                yield node.lineno, f"{name} reaches what no import contract can see"
             case _:
                 pass
 

@@ -92,8 +92,14 @@ def test_every_contract_has_a_test_here_and_keeps_a_clean_tree(
     tree: Tree, project: Path
 ) -> None:
     """No contract is without a planted breach below, and none is broken by empty packages."""
-    tested = {"layers", "sans-io", "protobuf", "pure-core", "crypto", "drivers"}
-    assert set(contracts(project)) == tested | {"stubs", "runtime", "chaos", "cycles"}
+    tested = {"layers", "sans-io", "protobuf", "pure-core", "crypto", "hashes"}
+    assert set(contracts(project)) == tested | {
+        "drivers",
+        "stubs",
+        "runtime",
+        "chaos",
+        "cycles",
+    }
     done = subprocess.run(
         [_beside_python("lint-imports"), "--no-cache"],
         cwd=tree.root,
@@ -206,6 +212,18 @@ def test_crypto_libraries_are_for_crypto(tree: Tree) -> None:
     for package in (*others, "comity_chaos"):
         breaches |= tree.plant(f"{package}.planted", "nacl", "cryptography")
     assert tree.lint("crypto")[:2] == (False, breaches)
+
+
+def test_hashes_are_for_crypto(tree: Tree) -> None:
+    """Every other layer hashes through `comity.crypto.hashing`; the lab may hash its seeds."""
+    tree.plant("comity.crypto.hashing", "hashlib", "hmac")
+    tree.plant("comity.node.planted", "comity.crypto.hashing")
+    tree.plant("comity_chaos.planted", "hashlib")
+    assert tree.lint("hashes")[0]
+    breaches: set[tuple[str, str]] = set()
+    for layer in (each for each in EVERY if each != "crypto"):
+        breaches |= tree.plant(f"comity.{layer}.planted", "hashlib", "hmac")
+    assert tree.lint("hashes")[:2] == (False, breaches)
 
 
 def test_services_are_for_drivers(tree: Tree) -> None:

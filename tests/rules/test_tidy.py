@@ -63,10 +63,16 @@ def test_silence_is_seen(handler: str, seen: bool) -> None:  # noqa: FBT001
         "sorted(x, key=id)",
         "y = {id(each): each for each in x}",
         "def f(): return id(f)",
+        "f.__hash__()",
+        "use(f.__hash__)",
+        "open('x')",
+        "t = __import__('time')",
+        "eval('1')",
+        "run = exec",
     ],
 )
 def test_addresses_are_seen_in_the_core_only(text: str) -> None:
-    """hash() and id() are seen called or handed on, from base to node and in the fault lab."""
+    """Addresses, and ways around the imports, are seen called or handed on."""
     assert found(text) == [1]
     assert found(text, "chaos/comity_chaos/world.py") == [1]
     assert found(text, OUTER) == []
