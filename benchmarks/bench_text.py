@@ -223,9 +223,9 @@ class Sequential:
         """Measure loading, and the first edit after it."""
         loads: list[list[float]] = [[], [], []]
         firsts: list[list[float]] = [[], [], []]
-        for _ in range(LOADS):
-            for at, stored in enumerate(data):
-                if stored:
+        for at, stored in enumerate(data):
+            if stored:  # one after another: a big load leaves cold caches to the next
+                for _ in range(LOADS):
                     load, edit = _first_edit(at, stored)
                     loads[at].append(load)
                     firsts[at].append(edit)

@@ -23,7 +23,8 @@ TAG = b"text"
 class Turn:
     """A turn of a history, by its place in it.
 
-    data: its operations on the text, empty if it has none. undoes: another turn, or -1.
+    data: its operations on the text, empty if it has none. undoes: a turn of its past, or -1.
+    removes: a turn that is hidden unless it is in the past of this one, or -1.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Turn:
     tie: bytes
     data: bytes = b""
     undoes: int = -1
+    removes: int = -1
 
 
 @dataclass
@@ -41,26 +43,37 @@ class History:
     turns: list[Turn] = field(default_factory=list)
 
     def add(
-        self, parents: Iterable[int], tie: bytes, data: bytes = b"", *, undoes: int = -1
+        self,
+        parents: Iterable[int],
+        tie: bytes,
+        data: bytes = b"",
+        *,
+        undoes: int = -1,
+        removes: int = -1,
     ) -> int:
         """Add a turn and return its number."""
         heads = tuple(sorted(set(parents)))
         past = frozenset(heads).union(*(self.turns[each].past for each in heads))
         heads = tuple(p for p in heads if not any(p in self.turns[q].past for q in heads))
         number = len(self.turns)
-        self.turns.append(Turn(number, heads, past, tie, data, undoes))
+        self.turns.append(Turn(number, heads, past, tie, data, undoes, removes))
         return number
 
-    def hidden(self, version: Iterable[int]) -> frozenset[int]:
-        """Return the turns of a version that an odd number of its turns undoes.
-
-        What is undone need not be in the past of what undoes it: so it is with removals.
-        """
+    def quarantined(self, version: Iterable[int]) -> frozenset[int]:
+        """Return the turns of a version that another one removes, without having seen them."""
         there = frozenset(version)
+        removals = [self.turns[number] for number in sorted(there)]
+        gone = frozenset(r.removes for r in removals if r.removes not in r.past) & there
+        return frozenset(each for each in gone if self.turns[each].removes < 0)
+
+    def hidden(self, version: Iterable[int]) -> frozenset[int]:
+        """Return the turns of a version that are removed, or undone an odd number of times."""
+        there = frozenset(version)
+        gone = self.quarantined(there)
         odd: frozenset[int] = frozenset()
-        for number in sorted(there):
+        for number in sorted(there - gone):
             odd ^= {self.turns[number].undoes}
-        return odd & there
+        return gone | (odd & there)
 
     def twin(self, turns: Iterable[int] | None = None) -> Twin:
         """Return a twin that has applied some of the turns, or all."""
@@ -98,7 +111,6 @@ class Device:
         self.places: dict[int, int] = {}
         self.document = make(self) if make is not None else Document(TAG, self)
         self.hidden: frozenset[int] = frozenset()
-        self.heads: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------------ Past
 
@@ -129,7 +141,6 @@ class Device:
         assert all(each in self.places for each in turn.past)
         self.places[number] = len(self.arrived)
         self.arrived.append(number)
-        self.heads = (self.heads - frozenset(turn.parents)) | {number}
 
     def deliver(self, numbers: Iterable[int]) -> None:
         """Fold turns, then hide and show what they undo."""
@@ -161,14 +172,25 @@ class Device:
         data = document.commit()
         if not data:
             return -1
-        number = self.history.add(self.heads, tie, data)
+        number = self.history.add(self.version(), tie, data)
         self.arrive(number)
         return number
 
+    def version(self) -> frozenset[int]:
+        """Return what a turn is made on here: what is not quarantined, and its past."""
+        there = frozenset(self.arrived) - self.history.quarantined(self.arrived)
+        return there.union(*(self.history.turns[each].past for each in there))
+
     def undo(self, tie: bytes, target: int) -> None:
-        """Run a turn that undoes another, or redoes it."""
-        number = self.history.add(self.heads, tie, undoes=target)
-        self.arrive(number)
+        """Run a turn that undoes another of its past, or redoes it."""
+        version = self.version()
+        if target in version:
+            self.arrive(self.history.add(version, tie, undoes=target))
+            self.look()
+
+    def remove(self, tie: bytes, target: int) -> None:
+        """Run a turn that hides another one, wherever that is, unless it was made on that."""
+        self.arrive(self.history.add(self.version(), tie, removes=target))
         self.look()
 
     def text(self) -> str:
@@ -202,26 +224,31 @@ def junk(random: Random) -> bytes:
     return encode(operations)
 
 
-def ramble(seed: int, turns: int, devices: int = 3) -> tuple[History, list[Device]]:
+def ramble(
+    seed: int, turns: int, devices: int = 3, *, removals: bool = True
+) -> tuple[History, list[Device]]:
     """Return a random history, and the devices that made it, each somewhere in it."""
     random = Random(seed)
     history = History()
     group = [Device(history) for _ in range(devices)]
     hostile, undoes, others = (random.choice((0.0, 0.1, 0.3)) for _ in range(3))
     syncs = random.choice((0.1, 0.3, 0.6))
+    removals = removals and random.random() < 0.5
     while len(history.turns) < turns:
         device = random.choice(group)
         tie = random.randbytes(8)
         if random.random() < syncs:
             device.deliver(random.choice(group).arrived)
         elif random.random() < hostile:
-            number = history.add(device.heads, tie, junk(random))
+            number = history.add(device.version(), tie, junk(random))
             device.deliver([number])
         elif device.arrived and random.random() < undoes:
             near = device.arrived[-4:] if random.random() < 0.7 else range(len(history.turns))
             device.undo(tie, random.choice(near))
         elif random.random() < others:
-            device.arrive(history.add(device.heads, tie))
+            device.arrive(history.add(device.version(), tie))
+        elif removals and random.random() < 0.05:
+            device.remove(tie, random.randrange(len(history.turns) + 1))
         elif random.random() < 0.03:
             history.add((), tie, encode([(INSERT, 0, 3, "***")]))
             device.deliver([len(history.turns) - 1])

@@ -212,16 +212,15 @@ class Document:
         """Return bytes for this device's own disk, from which `load` goes on.
 
         history: keep the events too; else only turns made on all of this can be folded, and
-        none of it can be hidden or shown.
+        none of it can be hidden or shown. Turns of this device must be in commits by now.
         """
         assert self._turn == _CLOSED
-        text = str(self)
         merge = self._merge
+        merge.close_beat()
+        text = str(self)
         log, floor = merge.log, merge.floor
         if not history and log.count:
-            hidden = [log.turns[event] for event in merge.shown]
-            heads = tuple([log.turns[head] for head in log.heads])
-            floor = Floor(heads, floor.spans + log.turns.spans(), (*floor.hidden, *hidden))
+            floor = merge.next_floor()
         parts = [
             bytes((_FORMAT, history)),
             write_turns(floor.heads),

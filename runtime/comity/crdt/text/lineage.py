@@ -51,8 +51,9 @@ class Floor:
     """Where a text without its history starts.
 
     heads: the turns of its version, ascending; empty if the text starts empty.
-    spans: first and last of the turns that it holds, ascending.
-    hidden: those of them that are not visible, ascending.
+    spans: first and last of the turns that it takes the place of, ascending. Not all need be
+        in the past of the heads: on those that are not nothing visible was made.
+    hidden: those in the past of the heads that are not visible, ascending.
     """
 
     heads: tuple[int, ...] = ()
@@ -104,6 +105,27 @@ class Lineage:
             self._given = given
             self._context = events if below == floor.hidden else None
         return self._context
+
+    def without(
+        self, aside: frozenset[int], heads: tuple[int, ...], hidden: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the last events, and what is hidden in their past, but for some events.
+
+        aside: hidden events that no event but these was made on.
+        """
+        found = list(heads)
+        while any(event in aside for event in found):
+            latest = max(event for event in found if event in aside)
+            found.remove(latest)
+            found = list(self._last((*found, *self._log.parents_of(latest))))
+        return tuple(found), tuple([event for event in hidden if event not in aside])
+
+    def hidden_below(self, turn: int) -> bool:
+        """Tell whether a turn that the floor takes the place of does not count in it."""
+        heads = self._floor.heads
+        before = self._past.before
+        there = turn in heads or any(before(turn, head) for head in heads)
+        return not there or turn in self._floor.hidden
 
     def _stands_on_floor(self, turn: int) -> bool:
         before = self._past.before

@@ -64,11 +64,15 @@ class Merge:
 
     __slots__ = (
         "_applied",
+        "_aside",
         "_checkpoints",
         "_done",
+        "_guessed",
+        "_guessing",
         "_lengths",
         "_lengths_from",
         "_lineage",
+        "_own",
         "_past",
         "_tag",
         "_tracker",
@@ -98,6 +102,10 @@ class Merge:
         self._lengths_from = 0
         self._done = 0
         self._applied = 0
+        self._own = False
+        self._aside: Context = ()
+        self._guessing = False
+        self._guessed: list[int] = []
         self._wanted: Context = ()
         self._tracker: Tracker | None = None
         self._checkpoints: list[tuple[int, Rope]] = []
@@ -116,18 +124,32 @@ class Merge:
     # ------------------------------------------------------------------ events
 
     def extend(self, turn: int, operations: Sequence[Operation], length: int) -> None:
-        """Add a turn of this device, made on all that is here. length: of the text after it."""
+        """Add a turn of this device, made on all that is visible here and on its past.
+
+        length: of the text after it.
+        """
         log = self.log
-        if len(log.heads) == 1 and self.shown == log.context:
+        heads, shown = log.heads, self.shown
+        if self._own:  # all since then was made on the one before
+            heads, shown = (log.count - 1,), log.context
+        elif shown and not frozenset(shown).isdisjoint(heads):
+            self._guessing = True
+            heads, shown = self._lineage.without(self._set_aside(), heads, shown)
+        if self._guessing:
+            self._guessed.append(log.count)
+        self._own = True
+        if len(log.heads) == 1 and heads == log.heads and shown == log.context:
             log.follow(turn, operations)
         else:
-            log.append(turn, operations, log.heads, self.shown)
+            log.append(turn, operations, heads, shown)
         self.length = length
         self._lengths.append(length)
         self._done += 1
 
     def fold(self, turn: int, operations: Sequence[Operation]) -> Outcome:
         """Add a turn of the log, visible; see `Document.fold`."""
+        if self._own:
+            self.close_beat()
         log, past = self.log, self._past
         given = past.parents_of(turn)
         hidden = past.hidden_before(turn)
@@ -167,15 +189,77 @@ class Merge:
 
     def look(self, turn: int, *, hidden: bool) -> Outcome:
         """Stop counting a turn, or count it again; so already is fine."""
+        if self._own:
+            self.close_beat()
         event = self.log.turns.find(turn)
         if event < 0:
             if turn not in self.floor:
                 return Outcome.ELSEWHERE
-            same = (turn in self.floor.hidden) == hidden
+            same = self._lineage.hidden_below(turn) == hidden
             return Outcome.TAKEN if same else Outcome.TOO_OLD
         self._wanted = _changed(self._wanted, event, hidden=hidden)
         self.dirty = self._done < self.log.count or self._wanted != self.shown
         return Outcome.TAKEN
+
+    def _set_aside(self) -> frozenset[int]:
+        """Return the hidden events that are known not to be in the version of this device."""
+        find, shown = self.log.turns.find, frozenset(self.shown)
+        found = [find(turn) for turn in self._aside]
+        return frozenset([event for event in found if event in shown])
+
+    def close_beat(self) -> None:
+        """Compare what turns of this device were made on with what their commits say by now.
+
+        What is undone is in the past of what undoes it, and so of what is written then. What an
+        authority hides, nobody makes a commit on, and that does not show before there is one:
+        then what was guessed is put right, all is done anew, and the next guess knows.
+        """
+        self._own = self._guessing = False
+        log, past, lineage = self.log, self._past, self._lineage
+        wrong: dict[int, tuple[tuple[int, ...], Context]] = {}
+        for event in self._guessed:
+            turn = log.turns[event]
+            parents = lineage.parents(turn, past.parents_of(turn))
+            context = lineage.context(past.hidden_before(turn))
+            assert parents is not None
+            assert context is not None
+            if (parents, context) != (log.parents_of(event), log.context_of(event)):
+                wrong[event] = parents, context
+        if self._guessed:
+            turn = log.turns[self._guessed[-1]]
+            hidden = [log.turns[event] for event in self.shown]
+            self._aside = tuple([each for each in hidden if not past.before(each, turn)])
+        self._guessed.clear()
+        if wrong:
+            self._redo(wrong)
+
+    def next_floor(self) -> Floor:
+        """Return what the text stands for, now that all is done; there are events."""
+        log, below = self.log, self.floor
+        heads, hidden = self._lineage.without(self._set_aside(), log.heads, self.shown)
+        turns = log.turns
+        return Floor(
+            tuple([turns[head] for head in heads if head >= 0]) or below.heads,
+            below.spans + turns.spans(),
+            (*below.hidden, *[turns[event] for event in hidden]),
+        )
+
+    def _redo(self, right: dict[int, tuple[tuple[int, ...], Context]]) -> None:
+        """Start again with other parents and contexts of some events."""
+        old, log = self.log, EventLog()
+        for event in range(old.count):
+            made_on = right.get(event, (old.parents_of(event), old.context_of(event)))
+            log.append(old.turns[event], old.operations_of(event, event), *made_on)
+        self.log = log
+        self._lineage = Lineage(log, self._past, self.floor)
+        self.rope = Rope(self.start)
+        self.length = len(self.start)
+        self._lengths = array("I")
+        self._lengths_from = self._done = self._applied = 0
+        self.shown = ()
+        self._tracker = None
+        self._checkpoints = []
+        self.dirty = True
 
     # ------------------------------------------------------------------ settling
 
