@@ -90,6 +90,26 @@ class WritesAtStart(Actor):
         self.total += 1
 
 
+class Misspelt(Actor):
+    """Writes to its field, and beside it."""
+
+    total: Counter
+
+    def on_start(self) -> None:
+        """Set a plain attribute, which turns may set again."""
+        self.runs = 0
+
+    def add(self, number: int) -> None:
+        """Misspell the field."""
+        self.total += number
+        self.totl = number
+
+    def count(self) -> int:
+        """Write plain state."""
+        self.runs += 1
+        return self.runs
+
+
 def started(cls: type[Actor]) -> Cell:
     """Return a running cell of a class, over an empty log."""
     cell = Cell(ActorType.of(cls), TOPIC)
@@ -119,6 +139,21 @@ def test_turns_are_numbered_as_they_write() -> None:
     assert [ended.operations for ended in host.draft] == [first.operations, second.operations]
     assert {ended.beat for ended in host.draft} == {host.cell.beat}
     assert {ended.topic for ended in host.draft} == {host.world.topic}
+
+
+def test_a_misspelt_field_is_refused_and_undone() -> None:
+    """An attribute that no `on_start` has set is no place to write: it would be lost."""
+    cell = started(Misspelt)
+    assert cell.start() is None
+    outcome, ended = cell.run(Message("add", (5,)))
+    assert isinstance(outcome.error, UsageError)
+    assert "no field 'totl', did you mean 'total'?" in str(outcome.error)
+    assert ended is None
+    assert cell.snapshot() == {"total": 0}
+    again, _ = cell.run(Message("add", (5,)))
+    assert str(again.error) == str(outcome.error)
+    known, _ = cell.run(Message("count", ()))
+    assert known.value == 1
 
 
 def test_a_turn_that_raises_leaves_nothing() -> None:

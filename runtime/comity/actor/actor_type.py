@@ -97,6 +97,9 @@ class ActorType:
         return list(_signature(function).parameters.values())[1:]
 
     def _not_a_message(self, selector: object) -> str:
+        if isinstance(selector, str) and selector in self.methods:
+            own = f"{self.cls.__name__}.{selector}"
+            return f"{selector!r} is a text: pass a method of the class itself, such as {own}"
         name = getattr(selector, "__qualname__", None) or repr(selector)
         fix = f"pass a method of the class itself, such as {self.cls.__name__}.{self._any()}"
         if getattr(selector, "__name__", "").startswith("_"):
@@ -186,6 +189,8 @@ def _misuses(cls: type[Actor]) -> list[str]:
                 continue
             if name in hints and not _is_class_variable(hints[name]):
                 wrong.setdefault(name, _shadowed(value))
+            elif name not in hints and (fix := _not_annotated(name, value)):
+                wrong.setdefault(name, fix)
             elif isinstance(value, FunctionType) and getattr(cls, name) is value:
                 fix = _endless(value)
                 if fix is not None and (name in _HOOKS or not name.startswith("_")):
@@ -196,6 +201,20 @@ def _misuses(cls: type[Actor]) -> list[str]:
 def _is_class_variable(hint: object) -> bool:
     """Tell by an annotation that may still be text; if it does not resolve, it fails later."""
     return "ClassVar" in hint if isinstance(hint, str) else _is_plain(hint)
+
+
+def _not_annotated(name: str, value: object) -> str | None:
+    """Say what a value in the class body was probably meant to be, if it looks like a field."""
+    origin = typing.get_origin(value) or value
+    if isinstance(origin, type) and origin.__module__.startswith("comity.crdt."):
+        return f"write `{name}: {origin.__name__}`, with a colon"
+    kind = type(value).__name__
+    if kind in {"list", "dict", "set", "bytearray"}:
+        return (
+            f"a {kind} here would be one for all actors, and of this device only: declare a "
+            "field, annotate it ClassVar, or set it in on_start"
+        )
+    return None
 
 
 def _shadowed(value: object) -> str:

@@ -18,6 +18,7 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from enum import Enum, unique
 from typing import Any, Final
@@ -223,8 +224,11 @@ class Cell:
         assert self._phase is Phase.RUNNING
         turn = len(self._places.commits)
         self._state.begin(turn)
+        attributes = len(vars(self._actor))
         try:
             value = handler()
+            if len(vars(self._actor)) != attributes:
+                self._refuse_attributes(attributes)
         except BaseException as error:
             self._state.rollback()
             if not isinstance(error, Exception):
@@ -239,6 +243,20 @@ class Cell:
         self._own[self._serial] = turn
         ended = TurnEnded(self.topic, self._serial, self._beat, operations)
         return Outcome(value, None, self._serial, operations), ended
+
+    def _refuse_attributes(self, known: int) -> None:
+        """Raise if a turn set attributes that `on_start` had not: misspelt fields, mostly."""
+        new = list(vars(self._actor))[known:]
+        for name in new:
+            delattr(self._actor, name)
+        if new:
+            fields = [field.name for field in self._type.schema.fields]
+            close = difflib.get_close_matches(new[0], fields, 1)
+            raise UsageError(
+                f"{self._type.name} has no field {new[0]!r}"
+                + (f", did you mean {close[0]!r}?" if close else ":")
+                + " Plain attributes of this device are set in on_start first"
+            )
 
     def _hook(self, hook: Callable[[], None]) -> Exception | None:
         try:

@@ -90,8 +90,9 @@ class FieldOptions:
 
 def _unhosted(owner: type) -> UsageError:
     return UsageError(
-        f"this {owner.__name__} was made by calling the class, so it has no fields: make it "
-        f"with node.create({owner.__name__}) or node.open(...)"
+        f"this {owner.__name__} has no fields here: they are written in on_create, not in "
+        f"__init__, and an actor is made with node.create({owner.__name__}) or "
+        f"node.open(...), not by calling the class"
     )
 
 
