@@ -136,7 +136,7 @@ def test_a_wrong_request_names_what_is_wrong(
 def test_several_actors_must_be_named(node: Node) -> None:
     """With two of a kind, only an id tells which is meant."""
     second = node.create(Ledger)
-    with pytest.raises(UsageError, match="2 open actors fit: name one of them"):
+    with pytest.raises(UsageError, match="2 open actors fit: add --actor ID"):
         ask(node, "snapshot")
     with pytest.raises(UsageError, match="holds 2 actors"):
         ask(node, "members")

@@ -9,8 +9,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +19,12 @@ from comity import Actor, LinkError, Map, Node, Ref, StoreError, UsageError
 from tests.node.ledger import Ledger
 
 _SECONDS = 20.0
+
+
+class Loser(Actor):
+    """Another type."""
+
+    lines: Map[str, int]
 
 
 @pytest.fixture
@@ -108,6 +115,47 @@ def test_an_invite_for_oneself_is_told_so(open_node: Callable[[str], Node]) -> N
     alice = open_node("alice")
     with pytest.raises(UsageError, match="this very device"):
         alice.join(alice.create(Ledger).invite())
+
+
+def test_the_only_admin_cannot_leave(open_node: Callable[[str], Node]) -> None:
+    """Without one nobody can be let in or removed any more; a second one makes it possible."""
+    alice, bob = open_node("alice"), open_node("bob")
+    hers = alice.create(Ledger)
+    with pytest.raises(UsageError, match="the only admin"):
+        hers.remove(alice.device)
+    hers.tell(Ledger.enter, "milk", 1)
+    his = bob.open(Ledger, hers.invite("admin"))
+    _until(lambda: len(hers.members()) == 2)
+    hers.remove(alice.device)
+    _until(lambda: [member.device for member in his.members()] == [bob.device])
+
+
+def test_an_invite_to_another_type_is_told_so(open_node: Callable[[str], Node]) -> None:
+    """The device takes part by then: the class that opens it is named."""
+    alice, bob = open_node("alice"), open_node("bob")
+    with pytest.raises(UsageError, match=r"is a 'Ledger', not a 'Loser'.*takes part"):
+        bob.open(Loser, alice.create(Ledger).invite("writer"))
+    assert bob.open(Ledger).ask(Ledger.enter, "milk", 1).get(timeout=_SECONDS) == 1
+
+
+@pytest.mark.parametrize("hours", [0, 0.001, 8785, 1e5])
+def test_an_invite_has_a_lifetime_in_reason(
+    open_node: Callable[[str], Node], hours: float
+) -> None:
+    """A second is over before anybody has read the link; a century is for finders."""
+    ref = open_node("alice").create(Ledger)
+    with pytest.raises(UsageError, match="a minute to a year"):
+        ref.invite(lifetime=timedelta(hours=hours))
+
+
+def test_a_ref_is_not_the_actor(open_node: Callable[[str], Node]) -> None:
+    """What a newcomer types first is answered with what to type."""
+    ref: Any = open_node("alice").create(Ledger)
+    with pytest.raises(AttributeError, match=r"a message: send it: ref\.ask\(Ledger\.enter"):
+        _ = ref.enter
+    with pytest.raises(AttributeError, match="a field: read it in a method"):
+        _ = ref.lines
+    assert not hasattr(ref, "nothing")
 
 
 def test_a_relay_hands_over_between_two_that_are_never_online_together(
@@ -305,5 +353,5 @@ def test_opening_what_is_not_there_says_what_is(open_node: Callable[[str], Node]
     node.create(Ledger)
     with pytest.raises(UsageError, match=r"2 actors of type 'Ledger'.*name one of them"):
         node.open(Ledger)
-    with pytest.raises(UsageError, match="is no actor id"):
+    with pytest.raises(UsageError, match="no actor id"):
         node.open(Ledger, "zz")

@@ -46,6 +46,14 @@ def test_every_command_is_listed_with_a_whole_sentence() -> None:
     assert "..." not in shown.output.partition("Commands:")[2]
 
 
+def test_help_is_laid_out_as_it_was_written() -> None:
+    """Examples stand one a line, and no mark-up shows."""
+    said = CliRunner().invoke(root, ["--help"]).output
+    assert "\n  comity demo      " in said
+    for name in root.commands:
+        assert "\\" not in CliRunner().invoke(root, [name, "--help"]).output
+
+
 def test_the_version_is_told(process: Run) -> None:
     """`comity --version` says one line."""
     done = process("--version")

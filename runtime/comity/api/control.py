@@ -40,6 +40,10 @@ _REPLY_SECONDS: Final = 30.0
 """A message that a command sends is answered by then, or its effect is called unknown."""
 
 
+_HOURS_MAX: Final = 8784
+"""So long may an invite stay open: a leap year."""
+
+
 class Control:
     """Answers the requests of one node; called from several threads at once."""
 
@@ -106,8 +110,10 @@ class Control:
 
     def _invite(self, request: Request) -> dict[str, Any]:
         role = request.text("role")
-        lifetime = timedelta(hours=request.number("hours"))
-        return {"link": self._node.invite(self._held(request), role, lifetime)}
+        hours = request.number("hours")
+        if hours > _HOURS_MAX:
+            raise UsageError(f"'hours' is {hours:g}: give {_HOURS_MAX} (a year) or less")
+        return {"link": self._node.invite(self._held(request), role, timedelta(hours=hours))}
 
     def _members(self, request: Request) -> dict[str, Any]:
         topic = self._held(request)
@@ -154,7 +160,7 @@ class Control:
             return found[0]
         known = ", ".join(f"{ref.actor_type.name} {short(ref.topic)}" for ref in refs) or "none"
         if found:
-            raise UsageError(f"{len(found)} open actors fit: name one of them ({known})")
+            raise UsageError(f"{len(found)} open actors fit: add --actor ID, one of {known}")
         wanted = kind or "actor"
         raise UsageError(
             f"the node that runs on this store has no {wanted} {prefix or ''}".rstrip()
@@ -169,7 +175,7 @@ class Control:
         if len(found) == 1:
             return found[0]
         known = ", ".join(f"{each.actor_type} {short(each.topic)}" for each in topics)
-        fix = "name one of them" if found else "create one with `comity run`, or join one"
+        fix = "add --actor ID" if found else "create one with `comity run`, or join one"
         named = f" beginning with {prefix!r}" if prefix else ""
         raise UsageError(
             f"this store holds {len(found)} actors{named} ({known or 'none at all'}): {fix}"
@@ -210,7 +216,7 @@ class Request:
     def number(self, name: str) -> float:
         """Return a positive number."""
         found: Any = self._fields.get(name)
-        if isinstance(found, bool) or not isinstance(found, int | float) or found <= 0:
+        if isinstance(found, bool) or not isinstance(found, int | float) or not found > 0:
             raise UsageError(f"{name!r} in the request is {found!r}: give a positive number")
         return found
 

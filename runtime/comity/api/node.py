@@ -76,6 +76,10 @@ _STOP_SECONDS = 5.0
 _JOIN_SECONDS = 60.0
 """Joining waits for the inviter, who may have to be dialled several times."""
 
+_LIFETIME_MIN = timedelta(minutes=1)
+_LIFETIME_MAX = timedelta(days=366)
+"""Of an invite: who waits longer asks for another; a link that lies about gets found."""
+
 CATCH_UP_SECONDS = 15.0
 """A newcomer has the history by then, or goes on without: a long one over a slow line."""
 
@@ -84,7 +88,8 @@ _SAME_ROLE_SECONDS = 3.0
 
 _LOOK_SECONDS = 0.2
 
-_TOPIC_HEX_MIN = 8
+_HEX_MIN = 8
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 _logger = logging.getLogger("comity")
 
@@ -295,7 +300,8 @@ class Node:
 
         Raises: UsageError if the text is no id, or nothing is known of it.
         """
-        prefix = _hex(commit, "commit id")
+        _check_id(commit, "commit id")
+        prefix = bytes.fromhex(commit[: len(commit) // 2 * 2])
         answer = self._command(lambda token: commands.ExplainCommit(token, prefix))
         assert isinstance(answer, str)
         return answer
@@ -352,6 +358,10 @@ class Node:
             raise UsageError(
                 f"{role!r} is not a role: use 'reader', 'writer' or 'admin'"
             ) from None
+        if not _LIFETIME_MIN <= lifetime <= _LIFETIME_MAX:
+            raise UsageError(
+                f"an invite cannot stay open for {lifetime}: give a minute to a year"
+            )
         now = SystemClock().moment().wall
         expires = Wall(now + int(lifetime.total_seconds() * 1000))
         invite = self._command(
@@ -369,8 +379,17 @@ class Node:
         """Remove a device from an actor; this device leaves by removing itself.
 
         Who leaves runs no turn after it, so the actor is closed here first.
+
+        Raises: UsageError if this device may not, or is the only admin and would leave an
+            actor that nobody can let anyone into or out of again.
         """
         if device == self.device:
+            admins = [each for each in self.members(topic) if each.role is Role.ADMIN]
+            if [each.device for each in admins] == [device]:
+                raise UsageError(
+                    "this device is the only admin, and without one nobody can ever be let in "
+                    "or removed: make somebody else admin first, with an invite for an 'admin'"
+                )
             self._put_to_sleep(topic)
         self._command(lambda token: commands.Remove(token, topic, DeviceId(device)))
 
@@ -398,16 +417,27 @@ class Node:
         return ref
 
     def _find(self, actor_type: ActorType, link: str | bytes | None) -> Topic:
-        held = [t for t in self.status().topics if t.actor_type == actor_type.name]
-        if link is not None:
-            prefix = link if isinstance(link, bytes) else _hex(link, "actor id")
-            held = [t for t in held if t.topic.startswith(prefix)]
-        if len(held) == 1:
+        everything = self.status().topics
+        prefix = link.hex() if isinstance(link, bytes) else link
+        named = [t for t in everything if prefix and t.topic.hex().startswith(prefix)]
+        if prefix is not None and not named:
+            _check_id(prefix, "invite ('comity:...') and no actor id")
+        if len(named) == 1:  # of another type: activating it will say so
+            return named[0].topic
+        name = actor_type.name
+        held = [t for t in (named or everything) if t.actor_type == name]
+        if len(held) == 1 and prefix is None:
             return held[0].topic
-        known = ", ".join(short(t.topic) for t in held) or "none"
+        known = ", ".join(f"{t.actor_type} {short(t.topic)}" for t in held or everything)
+        if held and not (prefix and not named):
+            raise UsageError(
+                f"{self.path} holds {len(held)} actors of type {name!r}: name one of them by "
+                f"the beginning of its id ({known})"
+            )
+        what = f"no actor {prefix}" if prefix else f"no actor of type {name!r}"
         raise UsageError(
-            f"{len(held)} actors of type {actor_type.name!r} fit in {self.path} ({known}): "
-            + ("name one of them" if held else "create one, or join one with an invite")
+            f"{self.path} holds {what} (it holds: {known or 'none'}): create one, or join one "
+            "with an invite"
         )
 
     def _command(
@@ -419,21 +449,14 @@ class Node:
 def _check_type(topic: Topic, name: object, actor_type: ActorType) -> None:
     if name != actor_type.name:
         raise UsageError(
-            f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: open it with the "
-            "class of that name"
+            f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: this device takes "
+            "part in it, so open it with the class of that name"
         )
 
 
-def _hex(text: str, what: str) -> bytes:
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(text) < _TOPIC_HEX_MIN or not found:
-        raise UsageError(
-            f"{text!r} is no {what}: give an even number of hexadecimal digits, 8 or more"
-        )
-    return found
+def _check_id(text: str, what: str) -> None:
+    if len(text) < _HEX_MIN or not set(text) <= _HEX_DIGITS:
+        raise UsageError(f"{text!r} is no {what}: give hexadecimal digits, 8 or more")
 
 
 def _log_failure(topic: Topic, error: BaseException, message: Message) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
@@ -46,6 +46,19 @@ class Ref(Generic[A_co]):
         self._type = actor_type
         self.topic = topic
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how to get at what the actor has: a ref is no actor."""
+            made = self._type.name
+            if name in self._type.methods:
+                fix = f"send it: ref.ask({made}.{name}, ...).get() or ref.tell(...)"
+                raise AttributeError(f"{made}.{name} is a message: {fix}")
+            if name in {each.name for each in self._type.schema.fields}:
+                fix = "read it in a method, or in ref.snapshot()"
+                raise AttributeError(f"{made}.{name} is a field: {fix}")
+            raise AttributeError(f"a ref to {made} has no {name!r}, and {made} neither")
+
     def __repr__(self) -> str:
         """Show the type and the beginning of the actor's id."""
         return f"<{self._type.name} {short(self.topic)}>"
@@ -67,7 +80,10 @@ class Ref(Generic[A_co]):
         `.get(timeout=2)` waits in a thread, `await` in asyncio. If the method raises, so
         does the future, and nothing that the method wrote remains.
 
-        Raises: UsageError if `method` is not a message of this actor.
+        A full mailbox holds the sender up, for as long as it takes and at most half a minute.
+
+        Raises: UsageError if `method` is not a message of this actor; MailboxFull (a
+            WorldError) if there is no room in time, or at once within an asyncio loop.
         """
         return self._node.deliver(self.topic, self._message(method, arguments, keywords))
 
@@ -80,7 +96,7 @@ class Ref(Generic[A_co]):
     ) -> None:
         """Send a message and do not wait. If the method raises, `on_failure` runs.
 
-        Raises: UsageError if `method` is not a message of this actor.
+        Raises: UsageError and MailboxFull, as `ask`.
         """
         self._node.drop_in(self.topic, self._message(method, arguments, keywords))
 

@@ -33,6 +33,9 @@ __all__ = ["serve"]
 _QUIET: Final = frozenset({"accepted", "delivered", "synced", "unmatched"})
 """Reports of ordinary life: thousands a minute, and `comity status` has their sum."""
 
+_SECOND_LINK: Final = "another link to the same device"
+"""Of two links to one device one goes; nothing is lost by it, so nobody need read of it."""
+
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -43,8 +46,16 @@ def serve(node: Node, *, until_eof: bool = False) -> None:
     def stop(_signal: int = 0, _frame: FrameType | None = None) -> None:
         lines.put(None)
 
+    own = node.device
+
     def report(found: Report) -> None:
-        if found.what not in _QUIET:
+        if found.what in _QUIET or _SECOND_LINK in found.detail:
+            return
+        if found.what == "member" and found.device == own and found.detail == "removed":
+            actor = "the actor" if found.topic is None else f"actor {short(found.topic)}"
+            left = f"this device was removed from {actor}: what it holds can still be read"
+            lines.put(click.style(left, fg="red"))
+        else:
             lines.put(_sentence(found))
 
     node.on_report(report)

@@ -8,6 +8,8 @@ Source: API 'The command line'; issue 2.
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from comity.cli.commands.change import invite, remove, stop
@@ -18,6 +20,17 @@ from comity.cli.commands.run import join, relay, run
 from comity.cli.failures import Commands, quiet_logs
 
 __all__ = ["comity", "main"]
+
+_HELP: Final = """\
+Applications among equals, with no server that anybody must trust.
+
+\b
+comity demo                                   see it at work, in half a minute
+comity run examples/todo --store ~/.todo      host an actor, until Ctrl-C
+comity run examples/todo --store ~/.todo add milk
+comity invite writer --store ~/.todo          let a friend in
+"""
+"""What `comity --help` says; click keeps the lines of a block after a backspace as they are."""
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: object) -> None:
@@ -50,6 +63,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         demo,
         completion,
     ],
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
 )
 @click.option(
@@ -58,14 +72,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
 )  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the trace of an error, and all logs.")
 def comity(*, debug: bool) -> None:
-    r"""Applications among equals, with no server that anybody must trust.
-
-    \b
-    comity demo                                   see it at work, in half a minute
-    comity run examples/todo --store ~/.todo      host an actor, until Ctrl-C
-    comity run examples/todo --store ~/.todo add milk
-    comity invite writer --store ~/.todo          let a friend in
-    """
+    """Hold the commands together; see `_HELP`."""
     quiet_logs(debug=debug)
 
 

@@ -58,9 +58,7 @@ def _asked(store: Path) -> Unlocked:
     if protection is Protection.KEYRING or (new and keyring_usable()):
         return Unlocked()
     if protection is Protection.INSECURE:
-        raise UsageError(
-            f"the keys of {store} are not protected: say that you know, with --insecure-store"
-        )
+        return Unlocked(insecure=True)  # said when it was made, and warned of at every start
     if not sys.stdin.isatty():
         fix = "name a file that holds it, with --passphrase-file FILE"
         if new:

@@ -172,9 +172,17 @@ class ControlServer:
             return _encode(_error(str(error), "usage"))
         except WorldError as error:
             return _encode(_error(str(error), "world", retry=error.retry))
-        except Exception:  # noqa: BLE001  (a bug in a command must not end the others)
+        except ComityError as error:  # the node has stopped, and says why
+            return _encode(_error(str(error), "internal"))
+        except Exception as error:  # noqa: BLE001  (a bug in a command must not end others)
             _log.exception("a command failed inside the node")
-            return _encode(_error("the node failed; its log has the trace", "internal"))
+            return _encode(
+                _error(
+                    f"the command failed inside the node ({type(error).__name__}), which goes "
+                    "on; its log has the trace if it runs with `comity --debug run`",
+                    "internal",
+                )
+            )
 
 
 def control_call(path: Path, request: dict[str, Any], timeout: Duration) -> dict[str, Any]:

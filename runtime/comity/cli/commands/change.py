@@ -15,8 +15,8 @@ __all__ = ["invite", "remove", "stop"]
 @click.command(short_help="Print a link that lets one device in.")
 @click.argument("role", type=click.Choice(["reader", "writer", "admin"]), default="writer")
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=168.0, show_default=True,
-    help="How long the link works.",
+    "--hours", type=float, default=168.0, show_default=True,
+    help="How long the link works: a minute (0.02) to a year (8784).",
 )  # fmt: skip
 @actor_option
 @access_options
@@ -47,18 +47,24 @@ def invite(
 
 @click.command(short_help="Remove a device from an actor, and change the key.")
 @click.argument("device")
+@click.option("--yes", is_flag=True, help="Do not ask when this device itself is to leave.")
 @actor_option
 @access_options
 @json_option
-def remove(*, access: Access, device: str, actor: str | None, as_json: bool) -> None:
+def remove(*, access: Access, device: str, yes: bool, actor: str | None, as_json: bool) -> None:
     """Remove DEVICE (the beginning of its id) from an actor, and change the key.
 
-    What it wrote before stays; what it writes without knowing of this is hidden.
+    What it wrote before stays; what it writes without knowing of this is hidden. To leave an
+    actor, remove this device itself.
     """
     from comity.cli.reach import reach
     from comity.cli.show import print_json
 
     with reach(access) as ask:
+        members = ask({"do": "members", "actor": actor})
+        own = [each["device"] for each in members["members"] if each["this"]]
+        if not yes and any(each.startswith(device.lower()) for each in own):
+            click.confirm(f"Leave actor {members['actor'][:8]} for good?", abort=True, err=True)
         found = ask({"do": "remove", "device": device, "actor": actor})
     if as_json:
         print_json(found)

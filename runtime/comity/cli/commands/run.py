@@ -131,7 +131,10 @@ def relay(*, access: Access, listen: str, advertise: str | None, until_eof: bool
     where = listen if advertise is None else (listen, advertise)
     with open_node(access, listen=where, relay=True) as node:
         click.echo(f"relay at {node.address}, device {node.device.hex()}")
-        click.echo(f"use it with:  comity run TARGET --relay {advertise or node.address}")
+        at = advertise or str(node.address)
+        if at.rpartition(":")[0] in {"0.0.0.0", "[::]"}:  # noqa: S104  (compared, not bound)
+            at = f"THIS-HOST:{at.rpartition(':')[2]}"
+        click.echo(f"use it with:  comity run TARGET --relay {at}")
         click.echo("what it keeps is sealed: it knows sizes and times, never a word")
         serve(node, until_eof=until_eof)
 
@@ -222,8 +225,8 @@ def _reachable(known_as: str, listening: str | None) -> list[tuple[str, str]]:
         rows.append(("", f"listening at {listening}"))
     host = known_as.rpartition(":")[0].strip("[]")
     if host in {"127.0.0.1", "::1", "localhost"} and listening == known_as:
-        rows.append(("", "for this machine only; for others: --listen 0.0.0.0:7400"))
-        rows.append(("", "                                   --advertise THIS-HOST:7400"))
+        rows.append(("", "for this machine only; for others: --listen 0.0.0.0:7401"))
+        rows.append(("", "                                   --advertise THIS-HOST:7401"))
     elif host in {"0.0.0.0", "::"}:  # noqa: S104  (it is compared, not bound)
         rows.append(("", "nobody can dial that: add --advertise THIS-HOST:PORT"))
     return rows
