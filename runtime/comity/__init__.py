@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         WorldError,
     )
     from comity.crdt.descriptor import field
-    from comity.crdt.views import Counter, Map, Register, Set
+    from comity.crdt.views import Counter, Map, Register, Set, Text
 
 __all__ = [
     "Actor",
@@ -44,6 +44,7 @@ __all__ = [
     "Rejected",
     "Set",
     "StoreError",
+    "Text",
     "UsageError",
     "WorldError",
     "field",
@@ -63,6 +64,7 @@ _HOMES: Final = {
     "Rejected": "comity.base.errors",
     "Set": "comity.crdt.views",
     "StoreError": "comity.base.errors",
+    "Text": "comity.crdt.views",
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
     "field": "comity.crdt.descriptor",

@@ -11,10 +11,13 @@ from hashlib import blake2b
 
 from hypothesis import strategies as st
 
+from comity.base.canonical import Reader
 from comity.base.ids import DeviceId
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
-from comity.crdt.views import Counter, Map, Register, Set
+from comity.crdt.text.operations import decode
+from comity.crdt.views import Counter, Map, Register, Set, Text
+from tests.crdt.text.twin import Event, Twin
 
 AUTHORS = 3
 KEYS = "ab"
@@ -31,12 +34,19 @@ class Board:
     done: Counter
     tags: Set[str]
     items: Map[str, int]
+    note: Text
     _comity_cell: Replica
 
 
 SCHEMA = Schema.from_hints(
     "Board",
-    {"title": Register[str], "done": Counter, "tags": Set[str], "items": Map[str, int]},
+    {
+        "title": Register[str],
+        "done": Counter,
+        "tags": Set[str],
+        "items": Map[str, int],
+        "note": Text,
+    },
     {},
 )
 SCHEMA.install(Board)
@@ -45,13 +55,18 @@ TAGS = {each.name: each.tag for each in SCHEMA.fields}
 
 @dataclass
 class Turn:
-    """A turn of the history. past: serials of all turns before it, of its own commit too."""
+    """A turn of the history.
+
+    past: serials of all turns before it, of its own commit too. hidden: those of them that its
+    author did not see.
+    """
 
     serial: int
     author: int
     commit: int
     past: frozenset[int]
     operations: bytes = b""
+    hidden: frozenset[int] = frozenset()
     actions: list[Action] = field(default_factory=list)
 
 
@@ -76,6 +91,20 @@ class Order:
         """Return what orders a turn among concurrent ones."""
         assert turn < self.bound, "nobody asks about an unbound turn"
         return tie(field_tag, self.turns[turn].commit)
+
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Return the turns of a past that are in the past of none of the others."""
+        assert turn < self.bound, "nobody asks about an unbound turn"
+        past = [
+            each for each in range(turn) if self.turns[each].serial in self.turns[turn].past
+        ]
+        seen = frozenset[int]().union(*(self.turns[each].past for each in past))
+        return tuple(each for each in past if self.turns[each].serial not in seen)
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Return what the author of a turn did not see."""
+        hidden = self.turns[turn].hidden
+        return tuple(each for each in range(turn) if self.turns[each].serial in hidden)
 
     def author(self, turn: int) -> DeviceId:
         """Return whose turn it is."""
@@ -144,6 +173,7 @@ class Replica:
             {key: board.items.conflicts(key) for key in KEYS},
             list(board.items.items()),
             list(board.tags),
+            str(board.note),
         )
 
 
@@ -165,6 +195,12 @@ def perform(board: Board, action: Action) -> bool:
             board.items[key] = number
         case "delete":
             return board.items.pop(key, None) is not None
+        case "type":
+            board.note.insert(number, key)
+        case "erase":
+            before = len(board.note)
+            del board.note[number - 1 : number + 1]
+            return len(board.note) < before
         case _:
             raise AssertionError(verb)
     return True
@@ -192,7 +228,30 @@ def twin(turns: list[Turn], hidden: set[int]) -> dict[str, object]:
         "tags": frozenset(key for key in keys if is_in_set(visible, key)),
         "items": {key: values[0] for key, values in items.items()},
         "rivals": {key: tuple(items.get(key, [0])[1:]) for key in KEYS},
+        "note": note(turns, frozenset(hidden)),
     }
+
+
+def note(turns: list[Turn], hidden: frozenset[int]) -> str:
+    """Return what the text comes to, as its own twin has it."""
+    twin = Twin()
+    for turn in turns:
+        data = group(turn.operations, TAGS["note"])
+        if data:
+            order = tie(TAGS["note"], turn.commit)
+            seen = turn.hidden
+            twin.apply(Event(turn.serial, turn.past, decode(Reader(data)), order, seen))
+    return twin.text(hidden)
+
+
+def group(operations: bytes, tag: bytes) -> bytes:
+    """Return a field's operations in those of a turn, empty if it has none."""
+    reader = Reader(operations)
+    while reader.left:
+        found, data = reader.take(4), reader.blob(1 << 20)
+        if found == tag:
+            return data
+    return b""
 
 
 def live(
@@ -236,6 +295,7 @@ actions: st.SearchStrategy[list[Action]] = st.lists(
         st.tuples(st.just("count"), st.just(""), st.integers(-3, 3).filter(bool)),
         st.tuples(st.sampled_from(("add", "remove")), st.sampled_from(KEYS), st.just(0)),
         st.tuples(st.sampled_from(("put", "delete")), st.sampled_from(KEYS), numbers),
+        st.tuples(st.sampled_from(("type", "type", "erase")), st.sampled_from(KEYS), numbers),
     ),
     min_size=1,
     max_size=3,
@@ -297,6 +357,7 @@ class _World:
             self.open_commit[author] = self.commit_count
             self.commit_count += 1
         turn = Turn(len(self.turns), author, self.open_commit[author], replica.seen())
+        turn.hidden = frozenset(replica.hidden)
         before = replica.observed()
         if replica.run(turn, what, keep=keep):
             self.turns.append(turn)

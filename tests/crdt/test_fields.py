@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, MutableSet
+from collections.abc import MutableMapping, MutableSet, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -12,11 +12,12 @@ import pytest
 
 from comity.base.errors import UsageError
 from comity.base.ids import DeviceId
+from comity.base.limits import TURN_BYTES_MAX
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
 from comity.crdt.tally import INCREMENT_MAX
-from comity.crdt.views import Counter, Map, Register, Set
+from comity.crdt.views import Counter, Map, Register, Set, Text
 
 
 class Colour(Enum):
@@ -44,6 +45,14 @@ class Sequential:
         """Never be asked: nothing is concurrent."""
         raise AssertionError(field_tag, turn)
 
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Never be asked."""
+        raise AssertionError(turn)
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Never be asked."""
+        raise AssertionError(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked."""
         raise AssertionError(turn)
@@ -67,6 +76,7 @@ class Board:
     items: Map[str, float]
     places: Map[Place | None, tuple[int, ...]]
     colour: Register[Colour] = field(default=Colour.RED)
+    note: Text
     _comity_cell: Host
 
 
@@ -77,6 +87,7 @@ HINTS: dict[str, object] = {
     "items": Map[str, float],
     "places": Map[Place | None, tuple[int, ...]],
     "colour": Register[Colour],
+    "note": Text,
 }
 SCHEMA = Schema.from_hints("Board", HINTS, {"colour": FieldOptions(default=Colour.RED)})
 SCHEMA.install(Board)
@@ -185,6 +196,99 @@ def test_a_map_is_a_mutable_mapping(board: Board) -> None:
         board.items = [1]  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_a_text_reads_like_a_str(board: Board) -> None:
+    """A text compares, slices, searches and prints as the str that it holds."""
+    note = board.note
+    assert (len(note), bool(note), str(note), note == "") == (0, False, "", True)
+    board.note = "milk, eggs"
+    assert isinstance(note, Sequence)
+    assert note == "milk, eggs"
+    assert note != "milk"
+    assert note != 3
+    assert (note[0], note[-1], note[:4], note[-4:], note[::-2]) == (
+        "m",
+        "s",
+        "milk",
+        "eggs",
+        "sg ki",
+    )
+    assert (note[7:3], note[50:]) == ("", "")
+    assert "milk" in note
+    assert "soap" not in note
+    assert (note.find("g"), note.index("k"), note.count("g")) == (7, 3, 2)
+    assert "".join(note) == note.value == f"{note}" == note + "" == "" + note
+    assert (f"{note:>12}", repr(note)) == ("  milk, eggs", "Text('milk, eggs')")
+    for at in (10, -11):
+        with pytest.raises(IndexError):
+            note[at]
+    with pytest.raises(ValueError, match="not found"):
+        note.index("z")
+    with pytest.raises(TypeError):
+        hash(note)
+
+
+def test_a_text_is_written_like_a_list_of_characters(board: Board) -> None:
+    """Insertions, deletions and replacements at any place, and the refusals name the fix."""
+    note = board.note
+    note.insert(0, "bc")
+    note.insert(-9, "a")
+    note.insert(99, "e")
+    note.insert(-1, "d")
+    assert note == "abcde"
+    note.append("f")
+    board.note += "gh"
+    note.extend(["i", "jk"])
+    assert note == "abcdefghijk"
+    del note[0]
+    del note[-1]
+    note.delete(1, 3)
+    assert note == "befghij"
+    note[0] = "BB"
+    note[-2:] = ["x", "y"]
+    note[2:2] = "--"
+    note[5:2] = "!"
+    assert note == "BB--e!fghxy"
+    note.insert(3, "")
+    board.note = board.note
+    board.note = note.value.upper()
+    assert note == "BB--E!FGHXY"
+    note.clear()
+    assert not note
+    with pytest.raises(UsageError, match=r"Text 'note': 3 .*is not text"):
+        board.note = 3  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(UsageError, match="without a step"):
+        note[::2] = "x"
+    with pytest.raises(UsageError, match="surrogate"):
+        note.append("\ud800")
+    assert not note
+
+
+def test_assigning_a_text_changes_what_differs() -> None:
+    """The operations of an assignment are those of the smallest single edit."""
+    host, made = Host(SCHEMA), Board()
+    made._comity_cell = host
+    made.note = "one two three"
+    host.comity_state.commit()
+    host.comity_state.begin(1)
+    made.note = "one 2 three"
+    group = host.comity_state.commit()[4:]
+    assert group == bytes((2 + 3, 3 << 2 | 1, 4, 1 << 2, 0)) + b"2"
+    assert made.note == "one 2 three"
+
+
+def test_a_long_turn_of_typing_has_room() -> None:
+    """What is typed on takes its own bytes only; what is too much is refused, and stays out."""
+    host, made = Host(SCHEMA), Board()
+    made._comity_cell = host
+    for _ in range(20_000):
+        made.note.append("abcdefgh")
+    length = len(made.note)
+    with pytest.raises(UsageError, match="several messages"):
+        made.note.append("x" * TURN_BYTES_MAX)
+    assert len(made.note) == length == 160_000
+    assert len(host.comity_state.commit()) < length + 1000
+
+
 def test_keys_without_an_order_come_by_their_bytes(board: Board) -> None:
     """Iteration is the same on every replica for every type of key."""
     board.places[Place(2)] = (1, 2)
@@ -278,6 +382,7 @@ def test_all_errors_of_a_class_come_together() -> None:
         "k": (set[str], "use Set[T]"),
         "l": ([1], "use Register[T], Counter"),
         "m": (Counter, "starts empty"),
+        "s": (Text, "starts empty"),
         "n": (Register[int], "int(value)"),
         "p": (Counter, "1 to 255 bytes"),
         "r": (Counter, "has the tag of q"),
@@ -286,6 +391,7 @@ def test_all_errors_of_a_class_come_together() -> None:
     hints |= {name: hint for name, (hint, _) in wrong.items()}
     options = {
         "m": FieldOptions(default=3),
+        "s": FieldOptions(default="x"),
         "n": FieldOptions(default="3"),
         "o": FieldOptions(),
         "p": FieldOptions(""),

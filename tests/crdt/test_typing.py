@@ -12,13 +12,14 @@ import pytest
 
 RIGHT = """
 from __future__ import annotations
-from collections.abc import Iterator, MutableMapping, MutableSet
+from collections.abc import Iterator, MutableMapping, MutableSet, Sequence
 from typing import assert_type
 from comity.crdt.descriptor import FieldOptions, field
-from comity.crdt.views import Counter, Map, Register, Set
+from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Todo:
     title: Register[str]
+    note: Text
     owner: Register[str | None] = field(id="holder")
     done: Counter
     tags: Set[str]
@@ -35,6 +36,17 @@ class Todo:
         self.tags |= {"c"}
         self.items = {what: True}
         self.items.update(milk=False)
+        self.note = "x"
+        self.note += what
+        self.note.insert(0, what)
+        self.note[0:2] = what
+        del self.note[0]
+        assert_type(self.note, Text)
+        assert_type(self.note[0], str)
+        assert_type(self.note[1:2], str)
+        assert_type(self.note + "x", str)
+        as_sequence: Sequence[str] = self.note
+        print(as_sequence, self.note == "x", "x" in self.note)
         assert_type(self.title, Register[str])
         assert_type(self.title.value, str)
         assert_type(self.title.conflicts, tuple[str, ...])
@@ -56,13 +68,14 @@ class Todo:
 
 WRONG = """
 from __future__ import annotations
-from comity.crdt.views import Counter, Map, Register, Set
+from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Todo:
     title: Register[str]
     done: Counter
     tags: Set[str]
     items: Map[str, bool]
+    note: Text
 
     def add(self, what: str) -> None:
         self.title = 3  # E
@@ -71,6 +84,8 @@ class Todo:
         self.tags.add(3)  # E
         self.tags = {1, 2}  # E
         self.tags = ["a"]  # E
+        self.note = 3  # E
+        self.note.insert("x", 0)  # E
         self.items[3] = True  # E
         self.items["a"] = "yes"  # E
         self.items = {"a": 1.5}  # E

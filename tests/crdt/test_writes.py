@@ -27,6 +27,14 @@ class Counting:
         assert len(field_tag) == 4
         return turn.to_bytes(32, "big")
 
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Never be asked."""
+        raise AssertionError(turn)
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Never be asked."""
+        raise AssertionError(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked: no law of these types cares."""
         raise AssertionError(turn)

@@ -54,7 +54,7 @@ class _Places:
     that was folded and a fold needs every turn placed.
     """
 
-    __slots__ = ("commits", "first_turns", "graph", "indexes")
+    __slots__ = ("commits", "first_turns", "graph", "indexes", "last_turns")
 
     def __init__(self) -> None:
         """Start without turns; the first fold brings the graph."""
@@ -62,6 +62,33 @@ class _Places:
         self.commits: list[int] = []
         self.indexes: list[int] = []
         self.first_turns: dict[int, int] = {}
+        self.last_turns: dict[int, int] = {}
+
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Return the turns that a placed turn was made directly on."""
+        commit = self.commits[turn]
+        if self.indexes[turn]:
+            return (turn - 1,)
+        assert self.graph is not None
+        found: dict[int, None] = {}
+        waiting = dict.fromkeys(self.graph.parents_of(commit))
+        passed: dict[int, None] = {}
+        while waiting:
+            parent, _ = waiting.popitem()
+            last = self.last_turns.get(parent)
+            if last is not None:
+                found[last] = None
+            elif parent not in passed:
+                passed[parent] = None
+                waiting.update(dict.fromkeys(self.graph.parents_of(parent)))
+        if len(found) < 2:
+            return tuple(found)
+        return tuple([a for a in found if not any(self.before(a, b) for b in found)])
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Return nothing: what was hidden from whom is not told to cells yet."""
+        assert turn >= 0
+        return ()
 
     def before(self, a: int, b: int) -> bool:
         """Tell whether turn `a` lies in the past of turn `b`."""
@@ -86,8 +113,10 @@ class _Places:
         turn = len(self.commits)
         self.commits.append(commit)
         self.indexes.append(index)
-        if commit >= 0 and index == 0:
-            self.first_turns[commit] = turn
+        if commit >= 0:
+            self.last_turns[commit] = turn
+            if index == 0:
+                self.first_turns[commit] = turn
         return turn
 
     def bind(self, turn: int, commit: int, index: int) -> None:
@@ -95,6 +124,7 @@ class _Places:
         assert self.commits[turn] == -1
         self.commits[turn] = commit
         self.indexes[turn] = index
+        self.last_turns[commit] = turn
         if index == 0:
             self.first_turns[commit] = turn
 

@@ -30,6 +30,20 @@ class Causality(Protocol):
         """Return 32 bytes that order concurrent writes of one field; the larger wins."""
         ...
 
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Return the turns that a turn was made directly on, none in the past of another.
+
+        Of turns in one commit, each is made on the one before.
+        """
+        ...
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Return the turns that are not visible in the version a turn was made on, ascending.
+
+        The same object for the same turns is faster.
+        """
+        ...
+
     def author(self, turn: int) -> DeviceId:
         """Return the device that made a turn."""
         ...

@@ -183,7 +183,8 @@ class State:
     def snapshot(self) -> Mapping[str, object]:
         """Return the fields by name as immutable plain values. O(size).
 
-        A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping.
+        A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping, a
+        Text a str.
         """
         names = (each.name for each in self.schema.fields)
         return MappingProxyType(

@@ -1,4 +1,4 @@
-"""What users declare and hold: `Register`, `Counter`, `Set`, `Map`.
+"""What users declare and hold: `Register`, `Counter`, `Set`, `Map`, `Text`.
 
 Owns: the Python face of each type. May not know: causality, bytes, turns; a view hands every
 write to its law, which refuses it outside a turn.
@@ -13,16 +13,25 @@ Source: API 'Replicated types'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSet
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSet,
+    Sequence,
+)
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, SupportsIndex, TypeVar, overload
 
+from comity.base.errors import UsageError
 from comity.crdt.laws import CounterLaw, KeyedLaw, RegisterLaw
+from comity.crdt.text.law import TextLaw
 
 if TYPE_CHECKING:
     from comity.crdt.descriptor import FieldOptions
 
-__all__ = ["Counter", "Map", "Register", "Set"]
+__all__ = ["Counter", "Map", "Register", "Set", "Text"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -296,3 +305,147 @@ class Map(MutableMapping[K, V]):
 
     def __repr__(self) -> str:
         return f"Map({dict(self)!r})"
+
+
+class Text(Sequence[str]):
+    """A text that several people type in at once: every edit counts, words stay whole.
+
+    `self.note.insert(3, "abc")`, `del self.note[0:3]`, `self.note[2:4] = "x"`,
+    `self.note += "!"` write; `self.note = "new"` changes what differs, and only that. It reads
+    like a str, to compare, slice, search and print; positions count code points, from the end
+    if negative. Reading a character or a slice costs its size, `str(self.note)` the text's.
+    """
+
+    __slots__ = ("_law",)
+    __hash__ = None  # type: ignore[assignment]  # its characters change
+
+    def __init__(self, law: TextLaw) -> None:
+        """Show the state of one field."""
+        self._law = law
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> FieldOptions: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> Self: ...
+        def __get__(self, instance: object, owner: type) -> Any: ...
+        def __set__(self, instance: object, value: str | Text) -> None: ...
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def value(self) -> str:
+        """The whole text."""
+        return str(self._law)
+
+    def __str__(self) -> str:
+        return str(self._law)
+
+    def __repr__(self) -> str:
+        return f"Text({str(self._law)!r})"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self._law), spec)
+
+    def __len__(self) -> int:
+        return len(self._law)
+
+    def __bool__(self) -> bool:
+        return len(self._law) > 0
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str | Text):
+            return str(self) == str(other)
+        return NotImplemented
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(self._law))
+
+    def __contains__(self, part: object) -> bool:
+        return isinstance(part, str) and part in str(self._law)
+
+    def __add__(self, other: str | Text) -> str:
+        return str(self) + str(other)
+
+    def __radd__(self, other: str) -> str:
+        return other + str(self)
+
+    def __getitem__(self, where: SupportsIndex | slice) -> str:
+        law = self._law
+        if isinstance(where, slice):
+            start, stop, step = where.indices(len(law))
+            if step == 1:
+                return law.slice(start, max(start, stop))
+            return str(law)[where]
+        at = self._at(where)
+        return law.slice(at, at + 1)
+
+    def find(self, part: str, start: int = 0) -> int:
+        """Return where `part` first stands from `start` on, -1 if it does not."""
+        return str(self._law).find(part, start)
+
+    def index(self, value: str, start: int = 0, stop: int | None = None) -> int:
+        """Return where a part first stands. Raises: ValueError if it does not."""
+        return str(self._law).index(value, start, stop)
+
+    def count(self, value: str) -> int:
+        """Return how often a part stands there, not overlapping itself."""
+        return str(self._law).count(value)
+
+    # ------------------------------------------------------------------ writing
+
+    def insert(self, index: int, value: str) -> None:
+        """Insert before the character at `index`; one beyond either end means that end."""
+        length = len(self._law)
+        self._law.insert(max(0, index + length) if index < 0 else min(index, length), value)
+
+    def delete(self, start: int, stop: int) -> None:
+        """Delete what stands from `start` to before `stop`; the same as `del text[a:b]`."""
+        del self[start:stop]
+
+    def append(self, value: str) -> None:
+        """Insert at the end."""
+        self._law.insert(len(self._law), value)
+
+    def extend(self, values: Iterable[str]) -> None:
+        """Insert at the end; a str, or strings one after another."""
+        self._law.insert(len(self._law), "".join(values))
+
+    def __iadd__(self, value: Iterable[str]) -> Self:
+        self.extend(value)
+        return self
+
+    def clear(self) -> None:
+        """Delete what is there; what others type at the same time stays."""
+        self._law.delete(0, len(self._law))
+
+    def __setitem__(self, where: SupportsIndex | slice, value: Iterable[str]) -> None:
+        law = self._law
+        if isinstance(where, slice):
+            start, stop = self._span(where)
+            if not isinstance(value, str):
+                value = "".join(value)
+            law.replace(start, stop, value)
+        else:
+            at = self._at(where)
+            law.replace(at, at + 1, value)
+
+    def __delitem__(self, where: SupportsIndex | slice) -> None:
+        if isinstance(where, slice):
+            self._law.delete(*self._span(where))
+        else:
+            at = self._at(where)
+            self._law.delete(at, at + 1)
+
+    def _at(self, where: SupportsIndex) -> int:
+        at, length = where.__index__(), len(self._law)
+        if not -length <= at < length:
+            raise IndexError(f"character {at} of a text of {length}")
+        return at + length if at < 0 else at
+
+    def _span(self, where: slice) -> tuple[int, int]:
+        start, stop, step = where.indices(len(self._law))
+        if step != 1:
+            raise UsageError(f"{self._law.label}: write a stretch at a time, without a step")
+        return start, max(start, stop)

@@ -105,6 +105,11 @@ class Document:
 
     # ------------------------------------------------------------------ turns of this device
 
+    @property
+    def run_count(self) -> int:
+        """Number of operations of the open turn; what goes on from the last one joins it."""
+        return len(self._open)
+
     def begin(self, turn: int) -> None:
         """Open a local turn: it is made on all that is here. turn: larger than all before."""
         assert self._turn == _CLOSED

@@ -132,7 +132,7 @@ class Merge:
         heads, shown = log.heads, self.shown
         if self._own:  # all since then was made on the one before
             heads, shown = (log.count - 1,), log.context
-        elif shown and not frozenset(shown).isdisjoint(heads):
+        elif shown:
             self._guessing = True
             heads, shown = self._lineage.without(self._set_aside(), heads, shown)
         if self._guessing:

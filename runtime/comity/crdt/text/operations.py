@@ -22,7 +22,16 @@ from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint, zigzag
 
-__all__ = ["DELETE", "INSERT", "POSITION_MAX", "Operation", "decode", "encode", "fitted"]
+__all__ = [
+    "DELETE",
+    "INSERT",
+    "POSITION_MAX",
+    "RUN_BYTES_MAX",
+    "Operation",
+    "decode",
+    "encode",
+    "fitted",
+]
 
 INSERT: Final = 0
 DELETE: Final = 1
@@ -33,6 +42,9 @@ Operation = tuple[int, int, int, str]
 POSITION_MAX: Final = (1 << 32) - 1
 """Largest position, and largest sum of lengths in a turn, that decodes: more than a device can
 hold, and 2^31 turns of it still fit the columns of 64 bits."""
+
+RUN_BYTES_MAX: Final = 10
+"""What a run takes beside its text: head and position."""
 
 _KIND_BITS: Final = 2
 _KIND_MASK: Final = 3
