@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from comity.drivers.store import STORE_FILE, VAULT_FILE
-from tests.cli.conftest import Run, Start
+from tests.cli.conftest import SECONDS, Run, Start
 
 TODO = "examples/todo"
 OPEN = "--insecure-store"
@@ -176,6 +176,42 @@ def test_two_devices_share_by_invite(
     assert comity("members", "--store", store).stdout.count("\n") == 1
     unknown = comity("remove", theirs[:8], "--store", store)
     assert (unknown.returncode, "names 0 members" in unknown.stderr) == (2, True)
+
+
+def test_a_message_without_a_node_hands_over_what_it_wrote(
+    comity: Run, start: Start, store: Path, tmp_path: Path
+) -> None:
+    """Who can be reached has it when the command ends; else the command says so."""
+    first = start(store, "run", TODO, OPEN)
+    link = comity("invite", "writer", "--store", store).stdout.strip()
+    friend = tmp_path / "friend"
+    joined = comity("run", TODO, "add", "eggs", "--join", link, "--store", friend, OPEN)
+    assert (joined.returncode, joined.stdout) == (0, "1\n")
+    assert comity("run", TODO, "show", "--store", store).stdout == "[ ] eggs\n"
+    again = comity("run", TODO, "add", "milk", "--store", friend)
+    assert "nobody else has it yet" not in again.stderr
+    assert comity("run", TODO, "show", "--store", store).stdout == "[ ] eggs\n[ ] milk\n"
+    assert comity("stop", "--store", store).returncode == 0
+    first.wait(SECONDS)
+    alone = comity("run", TODO, "add", "flour", "--store", friend)
+    assert (alone.returncode, alone.stdout) == (0, "3\n")
+    assert "nobody else has it yet" in alone.stderr
+    assert "nobody else" not in comity("run", TODO, "show", "--store", friend).stderr
+
+
+def test_leaving_is_asked_about(comity: Run, start: Start, store: Path, tmp_path: Path) -> None:
+    """A device that removes itself is out for good, so a slip of the finger does nothing."""
+    start(store, "run", TODO, OPEN)
+    link = comity("invite", "writer", "--store", store).stdout.strip()
+    friend = tmp_path / "friend"
+    assert comity("join", link, TODO, "--store", friend, OPEN).returncode == 0
+    members = json.loads(comity("members", "--store", friend, "--json").stdout)["members"]
+    (own,) = [member["device"] for member in members if member["this"]]
+    asked = comity("remove", own[:8], "--store", friend)
+    assert (asked.returncode, "Leave actor" in asked.stderr) == (1, True)
+    assert comity("members", "--store", store).stdout.count("\n") == 2
+    left = comity("remove", own[:8], "--yes", "--store", friend)
+    assert left.returncode == 0, left.stderr
 
 
 def test_an_invite_that_is_none_makes_no_store(comity: Run, store: Path) -> None:

@@ -209,7 +209,7 @@ class Node:
     def close(self) -> None:
         """Stop the actors, hang up, write what is to be written; safe to repeat."""
         for topic in list(self._refs):
-            self._put_to_sleep(topic)
+            self.put_to_sleep(topic)
         self._undo.close()
 
     # Actors
@@ -346,6 +346,13 @@ class Node:
         """Send a message to an actor that is open here, and do not wait."""
         self._dispatcher.tell(topic, message)
 
+    def put_to_sleep(self, topic: Topic) -> None:
+        """Stop the cell of an actor; what its last turns wrote is sealed."""
+        self._refs.pop(topic, None)
+        if self._host.failure is None:
+            self._dispatcher.deactivate(topic).get(timeout=_ANSWER_SECONDS)
+            self._command(lambda token: commands.Deactivate(token, topic))
+
     def look(self, topic: Topic, view: Callable[[Cell], T]) -> Future[T]:
         """Call `view` with the cell of an actor, between its turns; it must only read."""
         return self._dispatcher.call(topic, view)
@@ -390,15 +397,8 @@ class Node:
                     "this device is the only admin, and without one nobody can ever be let in "
                     "or removed: make somebody else admin first, with an invite for an 'admin'"
                 )
-            self._put_to_sleep(topic)
+            self.put_to_sleep(topic)
         self._command(lambda token: commands.Remove(token, topic, DeviceId(device)))
-
-    def _put_to_sleep(self, topic: Topic) -> None:
-        """Stop the cell of an actor; what its last turns wrote is sealed."""
-        self._refs.pop(topic, None)
-        if self._host.failure is None:
-            self._dispatcher.deactivate(topic).get(timeout=_ANSWER_SECONDS)
-            self._command(lambda token: commands.Deactivate(token, topic))
 
     def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:
         cell = Cell(actor_type, topic)
@@ -410,7 +410,7 @@ class Node:
             if created is not None:
                 created.get(timeout=_ANSWER_SECONDS)
         except BaseException:
-            self._put_to_sleep(topic)
+            self.put_to_sleep(topic)
             raise
         ref: Ref[Any] = Ref(self, actor_type, topic)
         self._refs[topic] = ref

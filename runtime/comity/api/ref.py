@@ -110,6 +110,13 @@ class Ref(Generic[A_co]):
             self.topic, self._type.message(self._type.methods[method], arguments, {})
         )
 
+    def close(self) -> None:
+        """Stop hosting the actor in this process, after the messages that wait already.
+
+        What it wrote goes on to others as long as the node runs; `Node.open` hosts it again.
+        """
+        self._node.put_to_sleep(self.topic)
+
     def snapshot(self) -> Mapping[str, object]:
         """Return all fields as plain immutable values, as of now and durable."""
         return self._node.look(self.topic, lambda cell: cell.snapshot()).get()

@@ -10,13 +10,14 @@ Owns: that choice. May not know: what is asked. Both answer the same requests
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from comity.base.clock import SECOND, Duration
-from comity.base.errors import LinkError, UsageError
+from comity.base.errors import LinkError, StoreError, UsageError
 from comity.cli.unlock import unlock
 from comity.drivers.control import control_call
 from comity.drivers.lock import StoreLock
@@ -32,24 +33,50 @@ __all__ = ["Ask", "open_node", "reach", "running"]
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one request to a node and returns its answer."""
 
+_START_SECONDS: Final = 5.0
+"""A node that has the store and does not listen yet: a passphrase alone takes 1 to 2 s."""
+
+_LOOK_SECONDS: Final = 0.05
+
 _ANSWER: Final = Duration(90 * SECOND)
 """Longer than a node waits for anything by itself, so that its own words are heard."""
 
 
 def running(store: Path) -> Ask | None:
-    """Return how to ask the node that runs on this store; None if there is none."""
+    """Return how to ask the node that runs on this store; None if there is none.
+
+    One that is starting is waited for. Raises: StoreError that names the process, if the
+    store is in use and nobody answers.
+    """
     socket = store / CONTROL_FILE
-    if not socket.exists():
-        return None
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         return control_call(socket, request, _ANSWER)
 
+    ends = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            if socket.exists():
+                ask({"do": "topics"})
+                return ask
+        except LinkError:  # a crash left the file
+            pass
+        if _is_free(store, raises=time.monotonic() > ends):
+            return None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_free(store: Path, *, raises: bool) -> bool:
+    """Tell whether no process has a store; else its node is starting, or about to end."""
+    if not (store / LOCK_FILE).exists():
+        return True
     try:
-        ask({"do": "topics"})
-    except LinkError:  # a crash left the file
-        return None
-    return ask
+        StoreLock(store).release()
+    except StoreError as error:
+        if raises or not error.retry:
+            raise
+        return False
+    return True
 
 
 @contextmanager

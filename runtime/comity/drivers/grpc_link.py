@@ -538,7 +538,11 @@ def _failure(task: asyncio.Task[Any]) -> str:
 def _text(error: BaseException) -> str:
     """Say what gRPC has to say about a lost call, in at most `TEXT_BYTES_MAX` characters."""
     if isinstance(error, grpc.aio.AioRpcError):
-        return (error.details() or error.code().name)[:TEXT_BYTES_MAX]
+        said = error.details() or error.code().name
+        _, is_last, cause = said.partition("last error:")
+        if is_last:  # the rest repeats the address: "... UNKNOWN: ipv4:...: Connection refused"
+            said = cause.rpartition(": ")[2].lower()
+        return said[:TEXT_BYTES_MAX]
     if isinstance(error, _GRPC_ERRORS):
         return "the connection was lost"
     raise error

@@ -170,14 +170,15 @@ class Admission:
         """A link that was to join is gone: try the next address."""
         join = self._joins.pop(link.id, None)
         if join is not None:
-            join.why = f"{link.address}: {why}"
+            join.why = why if str(link.address) in why else f"{link.address}: {why}"
             self._try(step, join, links)
 
     def _try(self, step: Step, join: _Join, links: Links) -> None:
         if join.tried == len(join.invite.addresses):
             text = (
                 f"device {short(join.invite.inviter)}, who gave the invite, cannot be reached "
-                f"({join.why}): it must be running while you join"
+                f"({join.why}): it must be running while you join; if it is, it has moved: ask "
+                "for a new invite"
             )
             step.act(Answer(join.token, LinkError(text, retry=True)))
             return

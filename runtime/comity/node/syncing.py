@@ -303,7 +303,11 @@ class Syncing:
                     self._delivered(link, topic, ids, step)
                 case Fail(refusal):
                     return refusal
-                case Compared() | Progress():
+                case Compared(equal, ours, _):
+                    if equal:
+                        step.report("even", topic=topic, device=link.peer,
+                                    detail=str(ours.arrival))  # fmt: skip
+                case Progress():
                     pass
                 case _:
                     assert_never(output)

@@ -153,6 +153,7 @@ def _send(
     from comity.api.control import Control
     from comity.api.text import message_from_words
     from comity.base.errors import UsageError
+    from comity.cli.hand_over import HandOver
     from comity.cli.reach import open_node, running
     from comity.cli.show import as_lines, print_json
 
@@ -176,7 +177,14 @@ def _send(
             if how != "opened":
                 click.echo(f"{how} {actor_type.name} {ref.topic.hex()[:8]}", err=True)
             request["actor"] = ref.topic.hex()
+            hand_over = HandOver(node, ref)
             value = Control(node).handle(request)["value"]
+            if not hand_over.done():
+                click.echo(
+                    "kept here; nobody else has it yet: `comity run` without a message hands "
+                    "it over when somebody can be reached",
+                    err=True,
+                )
     if as_json:
         print_json(value)
     else:
