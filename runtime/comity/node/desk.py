@@ -175,6 +175,7 @@ class Desk:
 
     def check(self) -> None:
         """Assert the invariants of everything that is held."""
+        self.links.check()
         for replica in self._replicas.values():
             replica.check()
         for shelf in self._shelves.values():

@@ -126,3 +126,9 @@ class Dialer:
         for name, target in list(self._targets.items()):
             if target.link == link:
                 del self._targets[name]
+
+    def check(self) -> None:
+        """Assert that every target has a link or an hour at which it is called, not both."""
+        for target in self._targets.values():
+            assert (target.link is None) != (target.due is None)
+            assert target.open_since is None or target.link is not None

@@ -367,6 +367,15 @@ class Links:
             step.report("unlinked", device=link.peer, detail=why)
         self._conversation.closed(link, why, step)
 
+    def check(self) -> None:
+        """Assert that peers have open links, and that nobody to be called is forgotten."""
+        self._dialer.check()
+        for peer, link in self._peers.items():
+            assert link.peer == peer
+            assert self._links.get(link.id) is link
+        for target in self._dialer.targets:
+            assert target.link is None or target.link in self._links
+
 
 def _host(address: str) -> str:
     """Return an address without its port."""

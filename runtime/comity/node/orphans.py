@@ -108,6 +108,11 @@ class Orphans:
         wanted = dict.fromkeys(o.wants for o in parked if len(o.wants) == ID_BYTES)
         return tuple(CommitId(each) for each in wanted)
 
+    @property
+    def awaited(self) -> tuple[bytes, ...]:
+        """Return every id and epoch prefix that something waits for."""
+        return tuple(self._waiting)
+
     def expire(self, now: Instant) -> tuple[Orphan, ...]:
         """Take out all that waited too long."""
         found = tuple(

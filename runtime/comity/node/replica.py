@@ -220,6 +220,8 @@ class Replica:
         self._orphans.check()
         self.holdings.check()
         assert self.holdings.count <= len(self.journal.graph)
+        for awaited in self._orphans.awaited:  # nothing waits for what is here
+            assert self.journal.graph.index_of(CommitId(awaited)) is None
 
     def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
         wants = missing.parents[0] if missing.parents else missing.epoch
