@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 CORE_TESTS := $(wildcard $(addprefix tests/,base crypto log authority crdt wire actor protocol node))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit bench soak docs protos changes clean
+.PHONY: help setup demo test lint types unit bench soak mutants docs protos changes clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -55,8 +55,12 @@ bench: $(READY) ## what it costs, side by side with others
 soak: $(READY) ## the tests that take long
 	$(PY) -m pytest -m soak --timeout 3600
 
+mutants: $(READY) ## plant bugs in the runtime, and see which oracle of the fault lab finds each
+	$(PY) -m tests.chaos.mutants
+
 docs: $(READY) ## the documentation, into build/docs
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "the site is at build/docs/index.html"
 
 protos: $(READY) ## generate the wire's Python from protos/
 	scripts/protos

@@ -25,9 +25,23 @@ _BY_CHANCE_MAX: Final = 40
 
 
 class Nemesis:
-    """The faults of one run."""
+    """The faults of one run.
 
-    __slots__ = ("_faults", "_over", "_stage", "_undos", "_unwatch", "bites", "worked")
+    By fault: bites, how often it changed what happened; worked, how often it came; fired_ms,
+    milliseconds after `arm` when it came first, -1 if it did not.
+    """
+
+    __slots__ = (
+        "_began",
+        "_faults",
+        "_over",
+        "_stage",
+        "_undos",
+        "_unwatch",
+        "bites",
+        "fired_ms",
+        "worked",
+    )
 
     def __init__(self, stage: Stage, faults: Sequence[Fault]) -> None:
         """Take the faults; `arm` begins. Raises: UsageError for what cannot be done."""
@@ -43,8 +57,10 @@ class Nemesis:
         self._undos: dict[int, list[Undo]] = {}
         self._unwatch: list[Undo] = []
         self._over = False
+        self._began = stage.world.now
         self.bites = [0] * len(faults)
         self.worked = [0] * len(faults)
+        self.fired_ms = [-1] * len(faults)
 
     @property
     def bitten(self) -> Mapping[str, int]:
@@ -56,6 +72,7 @@ class Nemesis:
 
     def arm(self) -> None:
         """Begin: from now on the triggers count."""
+        self._began = self._stage.world.now
         time = self._stage.world.time
         for place, fault in enumerate(self._faults):
             match fault.trigger:
@@ -103,6 +120,8 @@ class Nemesis:
         fault = self._faults[place]
         world = self._stage.world
         self.worked[place] += 1
+        if self.fired_ms[place] < 0:
+            self.fired_ms[place] = (world.now - self._began) // MILLISECOND
         world.log.note(world.now, fault.nodes[0], "fault " + fault.kind)
         undo = CATALOGUE[fault.kind].work(self._stage, fault, lambda: self._bite(place))
         self._undos.setdefault(place, []).append(undo)

@@ -39,6 +39,7 @@ class Outcome:
     oracle: whose promise was broken; '' if none was. text: what was seen, in plain words.
     ms: simulated, since the plan began, when it was seen. judged: by oracle, how often there
     was something to judge. bitten: by kind of fault, how often it changed what happened.
+    fired_ms: by fault, when it came first, -1 if it never came.
     worked: by message, how often it was handled. raised: by message, what it raised, if it was
     never handled without.
     """
@@ -55,6 +56,7 @@ class Outcome:
     turns: int
     frames: int
     trace: str
+    fired_ms: tuple[int, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     lines: tuple[str, ...] = ()
     error: BaseException | None = field(default=None, compare=False, repr=False)
@@ -122,6 +124,7 @@ def run_plan(
         turns=world.turns,
         frames=world.network.frames,
         trace=world.trace,
+        fired_ms=() if sim.nemesis is None else tuple(sim.nemesis.fired_ms),
         checkpoints=tuple(world.log.checkpoints),
         lines=tuple(world.log.lines),
         error=error,

@@ -19,10 +19,13 @@ from comity_chaos.plan import At, Buggify, Drawn, Fault, Plan, Trigger, Turn, Wh
 from comity_chaos.runner import Outcome
 from comity_chaos.workload import CANARIES
 
-__all__ = ["RUNS_MAX", "Shrunk", "shrink"]
+__all__ = ["EVENTS_MAX", "RUNS_MAX", "Shrunk", "shrink"]
 
 RUNS_MAX: Final = 400
-"""Runs of one search: half a minute at worst, a few seconds as a rule."""
+"""Runs of one search."""
+
+EVENTS_MAX: Final = 200_000
+"""Events in all runs of one search: half a minute at worst, a few seconds as a rule."""
 
 _SLACK_MS: Final = 500
 _ROUNDS_MAX: Final = 6
@@ -57,12 +60,13 @@ class _Budget(Exception):
 class _Search:
     """The best plan so far, and how to try others."""
 
-    __slots__ = ("_passed", "_run", "best", "left", "runs")
+    __slots__ = ("_passed", "_run", "best", "events_left", "left", "runs")
 
     def __init__(self, outcome: Outcome, run: Callable[[Plan], Outcome], runs_max: int) -> None:
         """Start from a failure."""
         self.best = outcome
         self.left = runs_max
+        self.events_left = EVENTS_MAX
         self.runs = 0
         self._run = run
         self._passed: dict[str, None] = {}
@@ -77,11 +81,12 @@ class _Search:
         name = repr(plan)
         if name in self._passed:
             return False
-        if self.left <= 0:
+        if self.left <= 0 or self.events_left <= 0:
             raise _Budget
         self.left -= 1
         self.runs += 1
         outcome = self._run(plan)
+        self.events_left -= outcome.events
         if outcome.oracle == self.best.oracle:
             self.best = outcome
             return True
@@ -98,6 +103,7 @@ def shrink(
     minimal, neighbour, without = False, None, None
     try:
         _cut_the_end(search)
+        _pin(search)
         for _ in range(_ROUNDS_MAX):
             before = search.plan
             _fewer_items(search)
@@ -149,6 +155,27 @@ def _cut_the_end(search: _Search) -> None:
     span = min(plan.span_ms, search.best.ms + _SLACK_MS)
     if len(kept) < plan.size or span < plan.span_ms:
         search.fails(replace(_with(plan, kept), span_ms=span))
+
+
+def _pin(search: _Search) -> None:
+    """Let what waits for an nth event wait from shortly before it came, to be told by time.
+
+    Counted from the beginning, the nth event is another one as soon as anything before it is
+    left out, and nothing could be.
+    """
+    for place in range(len(search.plan.faults)):
+        fault, fired = search.plan.faults[place], search.best.fired_ms
+        if isinstance(fault.trigger, At) or len(fired) <= place or fired[place] < 0:
+            continue
+        event, node = fault.trigger.event, fault.trigger.node
+        for nth in (1, 2, 3, 4):
+            trigger = When(event, node, nth, fired[place])
+            faults = list(search.plan.faults)
+            faults[place] = replace(fault, trigger=trigger)
+            if trigger == fault.trigger or search.fails(
+                replace(search.plan, faults=tuple(faults))
+            ):
+                break
 
 
 def _fewer_items(search: _Search) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -127,6 +128,19 @@ def a_removed_member_has_the_new_key(sim: Sim, refs: Refs) -> None:
         refs[2].node.disk._tables[Table.EPOCH].put(key, value)
 
 
+def a_nonce_is_used_twice(_: Sim, refs: Refs) -> None:
+    """Another commit under the same key and nonce as one that is there."""
+    table = refs[0].node.disk._tables[Table.COMMIT]
+    key, value = next(iter(table.values.items()))
+    number = rows.number_of(key)
+    row = rows.decode_commit(value)
+    sealed = row.sealed[:-1] + bytes((row.sealed[-1] ^ 1,))
+    table.put(
+        rows.commit_key(refs[0].topic, number + 1_000),
+        rows.encode_commit(replace(row, sealed=sealed)),
+    )
+
+
 def a_derived_field_is_wrong(_: Sim, refs: Refs) -> None:
     """A cell shows a value that no write gives it."""
     laws = refs[0].part.cell.comity_state.laws
@@ -151,6 +165,7 @@ BREACHES: Mapping[str, tuple[Callable[[Sim, Refs], None], ...]] = {
     "durability": (an_acknowledged_write_is_lost,),
     "recovery": (an_acknowledged_write_is_lost,),
     "readers": (a_removed_member_has_the_new_key,),
+    "nonces": (a_nonce_is_used_twice,),
     "structure": (a_derived_field_is_wrong,),
     "reach": (a_link_that_one_side_forgot,),
 }

@@ -19,7 +19,7 @@ from comity_chaos.oracles.agreement import (
 from comity_chaos.oracles.durability import Durability, Numbering
 from comity_chaos.oracles.liveness import Mechanisms, Reach
 from comity_chaos.oracles.oracle import Oracle
-from comity_chaos.oracles.secrecy import Readers, Secrecy
+from comity_chaos.oracles.secrecy import Nonces, Readers, Secrecy
 from comity_chaos.oracles.soundness import Bounds, Integrity, Structure
 from comity_chaos.scene import Scene
 
@@ -47,6 +47,7 @@ class Judge:
             Mechanisms(scene, self.history),
             Durability(scene, self.history),
             Readers(scene),
+            Nonces(scene),
             Recovery(scene),
             Structure(scene),
             self.reach,

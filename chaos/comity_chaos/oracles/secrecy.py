@@ -1,8 +1,8 @@
-"""Secrecy: plaintext leaves no device, and only members hold keys.
+"""Secrecy: plaintext leaves no device, only members hold keys, no key meets a nonce twice.
 
-Owns: `Secrecy`, `Readers`. May not know: how anything is sealed. The words that work is done
-with (`workload.CANARIES`) occur nowhere else; they must not be found, plain or in a common
-encoding, in any frame, on any relay's disk, or in what a node tells its owner.
+Owns: `Secrecy`, `Readers`, `Nonces`. May not know: how anything is sealed. The words that work
+is done with (`workload.CANARIES`) occur nowhere else; they must not be found, plain or in a
+common encoding, in any frame, on any relay's disk, or in what a node tells its owner.
 Source: ARCHITECTURE invariant 5; CHAOS 'Oracles', Confidentiality.
 """
 
@@ -19,7 +19,7 @@ from comity_chaos.oracles.oracle import Violation
 from comity_chaos.scene import Part, Scene
 from comity_chaos.workload import CANARIES
 
-__all__ = ["Readers", "Secrecy"]
+__all__ = ["Nonces", "Readers", "Secrecy"]
 
 _RELAY_BYTES_MAX = 1 << 26
 
@@ -138,3 +138,36 @@ class Readers:
                     f"node {removed.node.index} was removed and holds the key of a commit that "
                     f"{self._scene.known_as(journal.graph.author_of(commit))} made after that",
                 )
+
+
+class Nonces:
+    """No two commits are sealed with one key and one nonce."""
+
+    __slots__ = ("_scene", "judged")
+
+    name = "nonces"
+
+    def __init__(self, scene: Scene) -> None:
+        """Start without having judged anything."""
+        self.judged = 0
+        self._scene = scene
+
+    def sample(self) -> None:
+        """Only the end is judged: the disk holds every commit."""
+
+    def conclude(self) -> None:
+        """Compare the nonces of all commits that a trusted node holds, under each key."""
+        for part in self._scene.members():
+            seen: dict[tuple[bytes, bytes], bytes] = {}
+            for key, value in part.node.disk.table(Table.COMMIT):
+                sealed = parse(rows.decode_commit(value).sealed)
+                if rows.topic_of_key(key) != part.topic or isinstance(sealed, Rejected):
+                    continue
+                self.judged += 1
+                name = sealed.epoch, sealed.nonce
+                if seen.setdefault(name, sealed.cipher) != sealed.cipher:
+                    raise Violation(
+                        self.name,
+                        f"two commits on the disk of node {part.node.index} are sealed with "
+                        f"one key and one nonce, {sealed.nonce.hex()}",
+                    )
