@@ -264,7 +264,7 @@ def test_types_with_ambiguous_equality_are_no_keys(hint: object) -> None:
         (int, Level.LOW, "int(value)"),
         (int, 1 << (8 * INT_BYTES_MAX), "store it as bytes"),
         (bool, 1, "True or False"),
-        (str, b"x", "str(value)"),
+        (str, b"x", "make a text of it"),
         (str, "\ud800", "surrogate"),
         (str, "x" * VALUE_BYTES_MAX, "several values"),
         (bytes, bytearray(b"x"), "bytes(value)"),

@@ -33,7 +33,7 @@ from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
-from comity.drivers.grpc_link import GrpcLinks
+from comity.drivers.grpc_link import GrpcLinks, check_free
 from comity.drivers.host import Host
 from comity.drivers.listening import LastPorts
 from comity.drivers.lock import StoreLock
@@ -120,6 +120,9 @@ class Node:
         relay: bool = False,
     ) -> None:
         """Open the store, start the node, take connections."""
+        at, known_as = listen if isinstance(listen, tuple) else (listen, None)
+        if at is not None:
+            check_free(at)  # before a store is made for nothing
         self.path = Path(path).expanduser()
         self.address: str | None = None
         self._refs: dict[Topic, Ref[Any]] = {}
@@ -134,7 +137,6 @@ class Node:
             )
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             self._links = GrpcLinks(self._host.emit, self._host.next_link)
-            at, known_as = listen if isinstance(listen, tuple) else (listen, None)
             self.address = self._listen(at)
             undo.callback(self._links.close)
             self._host.start(self._dispatcher, self._links)

@@ -207,7 +207,8 @@ def _decode_float(reader: Reader) -> float:
 
 def _encode_str(value: str) -> bytes:
     if type(value) is not str:
-        raise wrong(value, "str", "pass str(value)")
+        is_plain = isinstance(value, bool | int | float)
+        raise wrong(value, "str", "pass str(value)" if is_plain else "make a text of it first")
     try:
         data = value.encode()
     except UnicodeEncodeError:

@@ -55,6 +55,7 @@ __all__ = [
     "QUEUE_BYTES_MAX",
     "QUEUE_FRAMES_MAX",
     "GrpcLinks",
+    "check_free",
     "parse_address",
 ]
 
@@ -158,7 +159,7 @@ class GrpcLinks:
         """
         assert self._thread is None, "started twice"
         if listen is not None:
-            _check_free(listen)
+            check_free(listen)
         started: Future[str | None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run(listen, started)),
@@ -501,7 +502,7 @@ def _target(address: str) -> str:
             return f"dns:///{host}:{port}"
 
 
-def _check_free(listen: str) -> None:
+def check_free(listen: str) -> None:
     """Bind the address for a moment: gRPC does not say why it cannot."""
     host, port = parse_address(listen)
     try:

@@ -184,12 +184,13 @@ class Vault:
             case Protection.PASSPHRASE:
                 if passphrase is not None:
                     return self._derive(passphrase, header.beside, header.cost)
-                needed = "protected by a passphrase: give it"
+                needed = "protected by a passphrase: give it, as passphrase=... "
+                needed += "(`--passphrase-file`)"
             case Protection.INSECURE:
                 if passphrase is None and insecure:
                     return header.beside
                 needed = (
-                    "not protected at all: ask for an insecure store to open it all the same "
+                    "not protected at all: open it all the same with insecure_store=True "
                     "(`--insecure-store`)"
                 )
             case _:
@@ -276,8 +277,8 @@ def _wanted(passphrase: str | None, *, keyring: bool, insecure: bool) -> Protect
     if keyring:
         return Protection.KEYRING
     raise UsageError(
-        "nothing protects the store key: give a passphrase, allow the keyring of the "
-        "operating system, or ask for an insecure store (`--insecure-store`)"
+        "nothing protects the store key: give passphrase=... (`--passphrase-file`), allow the "
+        "keyring of the operating system, or say insecure_store=True (`--insecure-store`)"
     )
 
 
@@ -335,9 +336,9 @@ def _keyring_put(instance: bytes, wrapping: bytes) -> None:
 
     if not keyring_usable():
         raise UsageError(
-            "there is no safe keyring of the operating system here "
-            f"(found {keyring.get_keyring().name}): give a passphrase, or ask for an "
-            "insecure store (`--insecure-store`)"
+            "there is no safe keyring of the operating system here, so a new store needs "
+            "passphrase=... (`--passphrase-file`), or insecure_store=True "
+            "(`--insecure-store`), which leaves its keys readable"
         )
     try:
         keyring.set_password(KEYRING_SERVICE, instance.hex(), wrapping.hex())
