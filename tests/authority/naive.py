@@ -17,7 +17,10 @@ __all__ = ["Commit", "Naive", "Result"]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit by names. The genesis has no parents and no entry."""
+    """A commit by names. The genesis has no parents and no entry.
+
+    turn: the operations of the one turn of a commit that has no entry and needs a writer.
+    """
 
     name: bytes
     author: bytes
@@ -26,6 +29,7 @@ class Commit:
     backlink: bytes | None
     entry: AuthorityEntry | None
     needs: Role = Role.READER
+    turn: bytes = b"x"
 
     @property
     def leaves(self) -> bool:

@@ -14,6 +14,7 @@ from comity.base.ids import CommitId, DeviceId
 from comity.log.entries import AddEntry, AdoptEntry, RemoveEntry, Role
 from comity.log.graph import Graph
 from comity.log.inner import CommitGrant, Grant, RootGrant
+from tests.authority.folding import FoldingReplica, play_turns, shown_by
 from tests.authority.naive import Commit, Naive, Result
 from tests.authority.world import (
     Pick,
@@ -61,30 +62,63 @@ def play(commits: list[Commit], *, real: bool = False) -> Replica:
     return replica
 
 
-def check_orders(seed: int, orders: int) -> Result:
-    """Hold that every delivery order ends as the twin says."""
+def check_orders(seed: int, orders: int) -> tuple[Result, int]:
+    """Hold that every delivery order ends as the twin says, in members, turns and state bytes.
+
+    Returns the twin's result, and how often a turn that a cell had folded was taken back.
+    """
     naive = graph_of(seed)
-    commits, expected = listed(naive), naive.result()
     pick = pick_from(seed + 1)
+    commits, expected = play_turns(pick, naive), naive.result()
+    state, flips = b"", 0
     for order in range(orders):
-        replica = play(shuffled(commits, pick), real=order == 0)
+        replica = FoldingReplica(DEVICES[:2])
+        for commit in shuffled(commits, pick):
+            replica.take(commit)
+            if pick(4) == 0:
+                flips += len(replica.flips)
+                replica.fold()
         assert replica.result() == expected, seed
+        folded = replica.fold()
         if order == 0:
             replica.authority.check()
-    return expected
+            replica.cell.check()
+            state = replica.fold_at_once(shown_by(naive))
+        assert folded == state, seed
+    return expected, flips
 
 
 def test_every_order_ends_as_the_naive_twin_says() -> None:
-    """Members, effective, adopted, quarantined, rejected: equal on every order, all occur."""
+    """Members, effective, adopted, quarantined, rejected, state bytes: equal on every order.
+
+    All of them occur, states differ from graph to graph, and cells did have to take back.
+    """
     totals = [0, 0, 0, 0]
+    taken_back = 0
     for seed in range(GRAPHS):
-        result = check_orders(seed, 3)
+        result, flips = check_orders(seed, 3)
+        taken_back += flips
         kinds = (result.effective, result.adopted, result.quarantined, result.rejected)
         totals = [total + len(kind) for total, kind in zip(totals, kinds, strict=True)]
     assert min(totals) > GRAPHS // 10, totals
+    assert taken_back > GRAPHS // 4, taken_back
+
+
+def test_what_is_hidden_shows_in_the_state() -> None:
+    """The bytes that are compared do tell a hidden turn from a shown one."""
+    differ = 0
+    for seed in range(GRAPHS // 4):
+        naive = graph_of(seed)
+        replica = FoldingReplica(DEVICES[:2])
+        for commit in play_turns(pick_from(seed + 1), naive)[1:]:
+            replica.take(commit)
+        everything = frozenset(naive.commits)
+        differ += replica.fold() != replica.fold_at_once(everything)
+    assert differ > GRAPHS // 40, differ
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(20))
 def test_every_order_ends_as_the_naive_twin_says_at_length(part: int) -> None:
     """The same on 5,000 graphs (COMITY_SOAK_GRAPHS) in 20 orders each."""

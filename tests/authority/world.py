@@ -130,7 +130,7 @@ def inner_of(commit: Commit, seq: int) -> Inner:
     if commit.entry is not None:
         entries = (commit.entry,)
     else:
-        entries = (TurnEntry(b"x") if commit.needs else PrekeyEntry(bytes(32)),)
+        entries = (TurnEntry(commit.turn) if commit.needs else PrekeyEntry(bytes(32)),)
     backlink = None if commit.backlink is None else CommitId(commit.backlink)
     parents = tuple(CommitId(parent) for parent in sorted(commit.parents))
     author = DeviceId(commit.author)

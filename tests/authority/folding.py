@@ -1,0 +1,167 @@
+"""Replicas that show an actor: what authority decides, folded by a real cell.
+
+Owns: `FoldingReplica`, which hands a cell what the node would, and `play_turns`, which gives
+the data commits of a graph turns that a cell really ran. May not know: how graphs are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from comity import Actor, Counter, Map, Register, Set, Text
+from comity.actor.actor_type import ActorType
+from comity.actor.cell import Cell
+from comity.actor.fold import Fold, FoldCommit, Folded
+from comity.authority.claim import Change
+from comity.base.ids import DeviceId, Topic
+from comity.log.entries import Role
+from comity.log.graph import Graph
+from tests.authority.naive import Commit, Naive
+from tests.authority.world import Pick, Replica
+
+__all__ = ["Board", "FoldingReplica", "play_turns", "shown_by"]
+
+TOPIC: Final = Topic(bytes(32))
+
+
+class Board(Actor):
+    """One field of every type; every message reads before it writes."""
+
+    title: Register[str]
+    total: Counter
+    names: Set[str]
+    lines: Map[str, int]
+    text: Text
+
+    def enter(self, name: str, amount: int) -> None:
+        """Write four fields at once."""
+        self.names.add(name)
+        self.total += amount - self.lines.get(name, 0)
+        self.lines[name] = amount
+        self.title = f"{name} of {len(self.lines)}"
+
+    def strike(self, name: str) -> None:
+        """Take an entry away, if it is shown."""
+        if name in self.lines:
+            self.total -= self.lines.pop(name)
+            self.names.remove(name)
+
+    def type(self, at: int, what: str) -> None:
+        """Type somewhere in what is shown."""
+        self.text.insert(at % (len(self.text) + 1), what)
+
+    def erase(self, at: int) -> None:
+        """Erase a character that is shown."""
+        if len(self.text):
+            start = at % len(self.text)
+            del self.text[start : start + 1]
+
+
+BOARD: Final = ActorType.of(Board)
+
+
+class FoldingReplica(Replica):
+    """A replica with a cell, which is told what `node.beats` would tell it."""
+
+    def __init__(self, roots: Sequence[DeviceId]) -> None:
+        """Found the actor and wake an empty cell."""
+        self.roots, self.log = tuple(roots), Graph()
+        super().__init__(roots, self.log)
+        self.cell = Cell(BOARD, TOPIC)
+        self.turns: list[tuple[bytes, ...]] = [()]
+        self.fed = 0
+        self.flips: dict[int, bool] = {}
+
+    def take(self, commit: Commit) -> Change | None:
+        """Judge, admit, and keep the turn for the next fold."""
+        change = super().take(commit)
+        if change is not None:
+            writes = commit.entry is None and commit.needs is not Role.READER
+            self.turns.append((commit.turn,) if writes else ())
+            for commits, is_shown in ((change.hidden, False), (change.shown, True)):
+                for index in commits:
+                    # Two changes since the last fold cancel out; what is not fed needs none.
+                    if index < self.fed and self.flips.pop(index, None) is None:
+                        self.flips[index] = is_shown
+        return change
+
+    def fold(self) -> bytes:
+        """Bring the cell up to date and return the bytes of its state."""
+        fresh = range(self.fed, len(self.turns))
+        hide = [each for each in fresh if not self.authority.standing(each).visible]
+        self._feed(fresh, hide)
+        return self.cell.state_bytes()
+
+    def fold_at_once(self, shown: frozenset[bytes]) -> bytes:
+        """Let a new cell fold everything in one go; these commits are shown, by decree.
+
+        The twin of `fold`: no authority is asked, and nothing is taken back.
+        """
+        twin = FoldingReplica(self.roots)
+        twin.log, twin.turns = self.log, self.turns
+        hide = [each for each in range(len(self.turns)) if self.log.id_of(each) not in shown]
+        twin._feed(range(len(self.turns)), hide)
+        return twin.cell.state_bytes()
+
+    def _feed(self, fresh: Iterable[int], hide: list[int]) -> None:
+        hide += [each for each, is_shown in self.flips.items() if not is_shown]
+        show = [each for each, is_shown in self.flips.items() if is_shown]
+        fold = Fold(
+            TOPIC,
+            self.cell.beat + 1,
+            0,
+            self.log,
+            commits=tuple(FoldCommit(each, self.turns[each]) for each in fresh),
+            hide=tuple((each, 0) for each in hide if self.turns[each]),
+            show=tuple((each, 0) for each in show if self.turns[each]),
+        )
+        event, _ = self.cell.fold(fold)
+        assert isinstance(event, Folded)
+        self.fed, self.flips = len(self.turns), {}
+
+
+def shown_by(naive: Naive) -> frozenset[bytes]:
+    """Return what the naive twin shows."""
+    result = naive.result()
+    return result.effective | result.adopted
+
+
+def play_turns(pick: Pick, naive: Naive) -> list[Commit]:
+    """Return the commits of a graph, each data commit with what its author wrote there.
+
+    The turn runs in a cell that shows the past of its commit. One in twelve is a copy of what
+    another wrote elsewhere, or bytes that no cell wrote.
+    """
+    commits = list(naive.commits.values())
+    played = commits[:1]
+    written: list[bytes] = [b"\xff?"]
+    for commit in commits[1:]:
+        turn = commit.turn
+        if commit.entry is None and commit.needs is not Role.READER:
+            if pick(12) == 0:
+                turn = written[pick(len(written))]
+            else:
+                before = naive.past[commit.name]
+                turn = _write(pick, naive.roots, [c for c in played[1:] if c.name in before])
+                written.append(turn)
+        played.append(replace(commit, turn=turn))
+    return played
+
+
+def _write(pick: Pick, roots: Sequence[bytes], past: Sequence[Commit]) -> bytes:
+    replica = FoldingReplica([DeviceId(root) for root in roots])
+    for commit in past:
+        replica.take(commit)
+    replica.fold()
+    name = "abc"[pick(3)]
+    message = (
+        BOARD.message(Board.enter, (name, 1 + pick(9)), {}),
+        BOARD.message(Board.strike, (name,), {}),
+        BOARD.message(Board.type, (pick(40), name * (1 + pick(3))), {}),
+        BOARD.message(Board.erase, (pick(40),), {}),
+    )[(0, 0, 1, 2, 2, 3)[pick(6)]]
+    outcome, _ = replica.cell.run(message)
+    assert outcome.error is None
+    return outcome.operations or b"x"
