@@ -93,6 +93,8 @@ class Campaign:
         ]
         if self.toothless:
             lines.append(f"Never bit: {', '.join(self.toothless)}.")
+        if self.verdict is Verdict.UNKNOWN:
+            lines.append("So this says too little: try more seeds, nodes or turns.")
         return "\n".join(lines)
 
 

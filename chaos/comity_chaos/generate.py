@@ -73,6 +73,8 @@ def draw_plan(seed: int, shape: Shape, actor_type: ActorType | None) -> Plan:
     turns: tuple[Turn, ...] = ()
     if actor_type is not None and shape.turns:
         turns = _draw_turns(keyed, actor_type, shape, nodes)
+    if actor_type is not None and not shape.actor:
+        plan = replace(plan, notes={"actor": actor_type.name})
     return replace(plan, turns=turns, faults=faults)
 
 

@@ -1,7 +1,8 @@
-"""The pytest plugin: `--chaos-seeds N` runs every `@chaos` test under N seeds.
+"""The pytest plugin: `@chaos` tests fail with their story; `--chaos-seeds N` searches longer.
 
-Owns: the option. May not know: how a test is run. Without the plugin `@chaos` works as well,
-with the number of seeds that each test names.
+Owns: the option, and how a broken promise is shown: the story alone, because a stack of the
+lab's own functions tells nobody anything. May not know: how a test is run. Without the plugin
+`@chaos` works as well, with the number of seeds that each test names.
 Source: API 'Testing, the same classes'.
 """
 
@@ -21,15 +22,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-seeds",
         type=int,
         default=None,
-        help="run every @chaos test under so many seeds, whatever it says itself",
+        metavar="N",
+        help="run every @chaos test under N seeds, whatever it says itself",
     )
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a `@chaos` test under as many seeds as the option says."""
-    seeds = pyfuncitem.config.getoption("--chaos-seeds")
+    """Run a `@chaos` test under as many seeds as the option says, or else the test."""
     test = getattr(pyfuncitem.obj, _ATTRIBUTE, None)
-    if seeds is None or test is None:
+    if test is None:
         return None
-    test.run(seeds)
+    seeds = pyfuncitem.config.getoption("--chaos-seeds")
+    if seeds is not None and seeds < 1:
+        raise pytest.UsageError(f"--chaos-seeds {seeds}: at least 1 is needed")
+    from comity.base.errors import UsageError  # noqa: PLC0415  (pytest starts without the lab)
+    from comity_chaos.testing import Broken  # noqa: PLC0415  (pytest starts without the lab)
+
+    try:
+        test.run(seeds)
+    except (Broken, UsageError) as error:
+        pytest.fail(str(error), pytrace=False)
     return True

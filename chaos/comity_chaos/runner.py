@@ -109,7 +109,8 @@ def run_plan(
     except UsageError:
         raise
     except Exception as raised:  # noqa: BLE001  (a scenario may assert, and raise, anything)
-        oracle, text, error = "scenario", f"{type(raised).__name__}: {raised}", raised
+        said = f"{type(raised).__name__}: {raised}{_where(raised, scenario)}"
+        oracle, text, error = "scenario", said, raised
     world = sim.world
     return Outcome(
         plan=sim.plan,
@@ -131,15 +132,19 @@ def run_plan(
     )
 
 
-def _where(error: BaseException) -> str:
-    """Say in which function of ours an error was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+def _where(error: BaseException, scenario: Scenario | None = None) -> str:
+    """Say where an error was raised; in the scenario's own file, if one is given."""
+    code = getattr(scenario, "__code__", None)
+    own = None if code is None else code.co_filename
+    trace, chosen = error.__traceback__, None
+    while trace is not None:
+        if own is None or trace.tb_frame.f_code.co_filename == own:
+            chosen = trace
         trace = trace.tb_next
-    if trace is None:
-        return ""
-    code = trace.tb_frame.f_code
-    return f" (in {code.co_qualname}, {Path(code.co_filename).name}:{trace.tb_lineno})"
+    if chosen is None:
+        return "" if own is None else _where(error)
+    found = chosen.tb_frame.f_code
+    return f" (in {found.co_qualname}, {Path(found.co_filename).name}:{chosen.tb_lineno})"
 
 
 # Names
@@ -150,8 +155,12 @@ def name_of(thing: Any) -> str:  # noqa: ANN401  (a class or a function)
     module = sys.modules.get(thing.__module__)
     place = thing.__module__
     origin = getattr(module, "__file__", None)
-    if place == "__main__" and origin is not None:
-        place = origin
+    if origin is not None:
+        here, path = Path.cwd(), Path(origin).resolve()
+        inside = path.is_relative_to(here)
+        # A test's folder is on the path of pytest, and of no other process.
+        if place == "__main__" or ("." not in place and inside and path.parent != here):
+            place = str(path.relative_to(here) if inside else path)
     return f"{place}:{thing.__qualname__}"
 
 
@@ -172,8 +181,12 @@ def find(name: str) -> Any:  # noqa: ANN401  (whatever has the name)
         found: Any = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, OSError) as error:
-        raise UsageError(f"{name!r} cannot be loaded: {error}") from error
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a module of the user's raises
+        raise UsageError(
+            f"{name!r} cannot be loaded: {type(error).__name__}: {error}{_where(error)}"
+        ) from error
     return found
 
 
@@ -186,17 +199,24 @@ def find_actor(name: str) -> ActorType:
 
 
 def _load_module(name: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _look_in(Path.cwd())
     return importlib.import_module(name)
+
+
+def _look_in(folder: Path) -> None:
+    """Let modules of a folder be found, as Python lets those beside a script be."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _load_file(path: Path) -> ModuleType:
     name = "chaos_" + path.stem
     known = sys.modules.get(name)
-    if known is not None:
+    if known is not None and Path(str(known.__file__)) == path.resolve():
         return known
-    spec = importlib.util.spec_from_file_location(name, path)
+    _look_in(Path.cwd())
+    _look_in(path.resolve().parent)
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)

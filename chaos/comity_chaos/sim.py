@@ -130,7 +130,8 @@ class Sim:
     ) -> None:
         """Let a plan run to its end, and check every invariant, unless the test failed."""
         if kind is None:
-            if self.nemesis is not None and not self._concluded:
+            planned = self.nemesis is not None or self.complete is not None or self.plan.size
+            if planned and not self._concluded:
                 self.survive()
             self.check()
 
@@ -224,8 +225,10 @@ class Sim:
     def survive(self) -> Settled:
         """Let the plan happen, heal everything, settle, and let every oracle judge the run.
 
-        Raises: Violation, in plain words.
+        Raises: Violation, in plain words; UsageError if no actor is shared.
         """
+        if not self._refs:
+            raise UsageError("nothing is shared: call sim.share(YourActor) first")
         if self.nemesis is None:
             self._begin()
         left = self._began + self.plan.span_ms * MILLISECOND - self.world.now

@@ -50,7 +50,7 @@ def tell_plan(plan: Plan) -> list[str]:
     several = plan.nodes + plan.relays != 1
     if plan.relays:
         count += f" and {plan.relays} relay" + "s" * (plan.relays != 1)
-    actor = plan.actor.rpartition(":")[2] or "an actor"
+    actor = plan.actor.rpartition(":")[2] or plan.notes.get("actor", "an actor")
     lines = [f"{count} share{'s' * (not several)} {actor}."]
     items: list[Turn | Fault] = [*plan.turns, *plan.faults]
     items.sort(key=_when)

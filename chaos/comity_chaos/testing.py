@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from comity.base.errors import UsageError
 from comity_chaos.campaign import Campaign, Verdict, search
 from comity_chaos.faults.catalogue import kinds_named
 from comity_chaos.generate import Shape
@@ -53,10 +54,12 @@ class ChaosTest:
 
     def run(self, seeds: int | None = None) -> Campaign:
         """Run the test. Raises: Broken, if a promise was broken or nothing could be judged."""
+        __tracebackhide__ = True
         campaign = self.search(seeds)
         if campaign.verdict is Verdict.PASS:
             return campaign
-        raise Broken(str(campaign))
+        first = campaign.first
+        raise Broken(str(campaign)) from (None if first is None else first.error)
 
 
 def chaos(
@@ -72,9 +75,18 @@ def chaos(
 
     nodes: at most so many. faults: groups or kinds, with commas; 'none' for none. byzantine:
     at most so many nodes lie. turns: messages that are sent beside the test's own; 0 for none.
-    Raises: UsageError, at once, for faults that do not exist.
+    Raises: UsageError, at once, for faults that do not exist and for numbers too small.
     """
     kinds = kinds_named(faults, byzantine=byzantine > 0)
+    for name, number, least in (
+        ("nodes", nodes, 1),
+        ("seeds", seeds, 1),
+        ("byzantine", byzantine, 0),
+        ("turns", turns, 0),
+        ("relays", relays, 0),
+    ):
+        if number < least:
+            raise UsageError(f"@chaos({name}={number}): at least {least} is needed")
 
     def decorate(function: Callable[[Sim], Any]) -> Callable[[], None]:
         shape = Shape(
@@ -88,6 +100,7 @@ def chaos(
         test = ChaosTest(function, shape, seeds)
 
         def run() -> None:
+            __tracebackhide__ = True
             test.run()
 
         run.__name__ = function.__name__

@@ -393,7 +393,9 @@ MUTANTS = (
     Mutant(
         "fork: first kept", _first_of_fork, "fork-chain", ("liveness", "structure"), byzantine=1
     ),
-    Mutant("dedup only in memory", _drafts_stay, "process", ("durability", "numbering")),
+    Mutant(
+        "dedup only in memory", _drafts_stay, "process", ("durability", "numbering", "recovery")
+    ),
     Mutant("ack before fsync", _ack_first, "power,lost-unsynced", ("durability",), seed=2),
     Mutant(
         "expose before fsync",
@@ -454,7 +456,7 @@ MUTANTS = (
     Mutant(
         "gossip stops: no second call", _no_second_call, "reset,flap", ("structure", "reach")
     ),
-    Mutant("no backoff", _no_backoff, "process", ("mechanisms",)),
+    Mutant("no backoff", _no_backoff, "process", ("mechanisms", "structure")),
     Mutant("unbounded buffer", _no_bound, "orphans", ("bounds",), byzantine=1),
     Mutant("key not rotated on removal", _no_rotation, "remove", ("readers",), seed=1000),
     Mutant("nonce used twice", _one_nonce, "none", ("nonces",)),

@@ -39,10 +39,9 @@ def hashed(count: int) -> Plan:
     return Plan(seed=1, nodes=2, actor=name_of(HashedTodo), turns=turns, span_ms=3_000)
 
 
-@pytest.mark.parametrize("seed", [5, 6])
-def test_twins_in_other_surroundings_are_equal(seed: int) -> None:
+def test_twins_in_other_surroundings_are_equal() -> None:
     """Hash seed, allocator, time zone and locale of a process leave no trace in a run."""
-    plan = draw_plan(seed, SHAPE, LEDGER)
+    plan = draw_plan(5, SHAPE, LEDGER)
     assert plan.faults
     assert compare(plan) is None
 

@@ -32,7 +32,7 @@ LASTING = sorted(name for name, kind in CATALOGUE.items() if kind.lasts)
 
 def plan_of(kind: FaultKind, trigger: Trigger, *, ms: int) -> Plan:
     """Return a busy plan of four nodes in which one fault happens."""
-    shape = Shape(actor=name_of(Ledger), turns=24, span_ms=6_000)
+    shape = Shape(actor=name_of(Ledger), turns=20, span_ms=5_000)
     drawn = draw_plan(11, replace(shape, nodes=2), LEDGER)
     turns = tuple(replace(turn, node=place % 4) for place, turn in enumerate(drawn.turns))
     lies = kind.model is Model.BYZANTINE and kind.nodes == 1
@@ -46,7 +46,7 @@ def plan_of(kind: FaultKind, trigger: Trigger, *, ms: int) -> Plan:
         actor=name_of(Ledger),
         turns=turns,
         faults=(fault,),
-        span_ms=6_000,
+        span_ms=5_000,
         byzantine=(LIAR,) if lies else (),
     )
 
