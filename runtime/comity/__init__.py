@@ -1,8 +1,14 @@
 """Comity: applications among equals, with no server that anybody must trust.
 
-Owns: the list of public names. May not know: how any of them works. A name's module is
-imported when the name is first used, so that `import comity` costs nothing, and importing
-one layer never drags in another.
+Derive a class from `Actor`; annotate its fields, as `items: Map[str, bool]` or `done: Counter`;
+its public methods are the messages. `Node(path)` is this device: `node.create(Todo)` founds an
+actor, `node.open(Todo, link)` joins one; both return a `Ref`, to `ask` and to `tell`.
+What fails is a `UsageError`, which names the fix, or a `WorldError`, the environment's.
+`help(comity.Node)`, `help(comity.Map)` and so on go on from here; docs/ has a tutorial.
+
+For maintainers. Owns: the list of public names. May not know: how any of them works. A name's
+module is imported when the name is first used, so that `import comity` costs nothing, and
+importing one layer never drags in another.
 
 To add a name: import it in the block that only checkers read, name it in `__all__`, and
 give its module in `_HOMES`. `tests/rules/test_exports.py` holds the three together.
