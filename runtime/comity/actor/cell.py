@@ -19,7 +19,7 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, unique
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ __all__ = ["Cell", "Phase"]
 
 _CELL: Final = "_comity_cell"
 """Where an actor finds its cell; the field descriptors look there (`crdt.descriptor`)."""
+
+
+_SILENT: Final = Outcome(None, None, 0, b"")
 
 
 @unique
@@ -139,6 +142,7 @@ class Cell:
         "_phase",
         "_places",
         "_serial",
+        "_silent",
         "_state",
         "_type",
         "topic",
@@ -154,6 +158,7 @@ class Cell:
         self._beat = 0
         self._serial = 0
         self._own: dict[int, int] = {}
+        self._silent = _SILENT  # how most turns end; made once for each serial
         self._actor = actor_type.cls()
         setattr(self._actor, _CELL, self)
 
@@ -192,11 +197,11 @@ class Cell:
         if method is None:
             error = UsageError(f"{self._type.name} has no message {message.method!r}")
             return Outcome(None, error, self._serial, b""), None
-        return self._turn(lambda: method(self._actor, *message.arguments, **message.keywords))
+        return self._turn(method, (self._actor, *message.arguments), message.keywords)
 
     def create(self) -> tuple[Outcome, TurnEnded | None]:
         """Run `on_create` as the first turn in the life of the actor."""
-        return self._turn(self._actor.on_create)
+        return self._turn(self._actor.on_create, (), {})
 
     def start(self) -> Exception | None:
         """Run `on_start`; it may set plain attributes only."""
@@ -250,15 +255,21 @@ class Cell:
         assert all(self._places.commits[turn] == -1 for turn in self._own.values())
         self._state.check()
 
-    def _turn(self, handler: Callable[[], Any]) -> tuple[Outcome, TurnEnded | None]:
+    def _turn(
+        self,
+        handler: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+    ) -> tuple[Outcome, TurnEnded | None]:
         assert self._phase is Phase.RUNNING
         turn = len(self._places.commits)
         self._state.begin(turn)
-        attributes = len(vars(self._actor))
+        attributes = vars(self._actor)
+        known = len(attributes)
         try:
-            value = handler()
-            if len(vars(self._actor)) != attributes:
-                self._refuse_attributes(attributes)
+            value = handler(*arguments, **keywords) if keywords else handler(*arguments)
+            if len(attributes) != known:
+                self._refuse_attributes(known)
         except BaseException as error:
             self._state.rollback()
             if not isinstance(error, Exception):
@@ -266,7 +277,12 @@ class Cell:
             return Outcome(None, error, self._serial, b""), None
         operations = self._state.commit()
         if not operations:
-            return Outcome(value, None, self._serial, b""), None
+            if value is not None:
+                return Outcome(value, None, self._serial, b""), None
+            silent = self._silent
+            if silent.serial != self._serial:
+                silent = self._silent = Outcome(None, None, self._serial, b"")
+            return silent, None
         placed = self._places.append(-1, 0)
         assert placed == turn
         self._serial += 1

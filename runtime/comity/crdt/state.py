@@ -117,6 +117,9 @@ class State:
         writer = self._writer
         encoded = b""
         entered = writer.entered
+        if not entered:
+            writer.end()
+            return encoded
         if len(entered) > 1:
             entered.sort(key=_BY_TAG)
         for field in entered:

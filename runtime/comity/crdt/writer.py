@@ -75,7 +75,8 @@ class Writer:
         """Close the turn, whatever became of it."""
         assert self.turn != CLOSED
         self.turn = CLOSED
-        self.entered.clear()
+        if self.entered:
+            self.entered.clear()
 
     def enter(self, field: Entrant) -> None:
         """Let a field join the open turn.
