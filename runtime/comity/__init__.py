@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         WorldError,
     )
     from comity.crdt.descriptor import field
+    from comity.crdt.text.marks import Mark
     from comity.crdt.views import Counter, Map, Register, Set, Text
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "DeadlineError",
     "LinkError",
     "Map",
+    "Mark",
     "Node",
     "Reason",
     "Ref",
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "DeadlineError": "comity.base.errors",
     "LinkError": "comity.base.errors",
     "Map": "comity.crdt.views",
+    "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",
     "Reason": "comity.base.errors",
     "Ref": "comity.api.ref",

@@ -17,6 +17,7 @@ from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
 from comity.crdt.tally import INCREMENT_MAX
+from comity.crdt.text.marks import Mark, Span
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
 
@@ -261,6 +262,33 @@ def test_a_text_is_written_like_a_list_of_characters(board: Board) -> None:
     with pytest.raises(UsageError, match="surrogate"):
         note.append("\ud800")
     assert not note
+
+
+def test_a_text_has_marks(board: Board) -> None:
+    """Stretches are marked and cleared as slices are taken; what is no mark names the fix."""
+    note = board.note
+    note.append("milk, eggs")
+    note.mark(0, 4, Mark("bold"))
+    note.mark(-4, 99, Mark("link", "https://example.org", grows=False))
+    note.mark(3, 3, Mark("bold"))
+    note.unmark(0, 1, Mark("bold"))
+    assert note.spans() == [
+        Span(1, 4, {"bold": ("",)}),
+        Span(6, 10, {"link": ("https://example.org",)}),
+    ]
+    note.insert(4, "y")
+    note[0] = "s"
+    del note[5:7]
+    assert note == "silkyeggs"
+    assert (len(note), note[1:5], note[-1]) == (9, "ilky", "s")
+    assert note.spans()[0] == Span(1, 5, {"bold": ("",)})
+    board.note = "silk"
+    assert note.spans() == [Span(1, 4, {"bold": ("",)})]
+    with pytest.raises(UsageError, match=r"Text 'note': 'bold' is no mark: pass Mark"):
+        note.mark(0, 1, "bold")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match=r"Text 'note': .*1 to 255 bytes"):
+        note.mark(0, 1, Mark(""))
+    assert board._comity_cell.comity_state.commit()
 
 
 def test_assigning_a_text_changes_what_differs() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping, MutableSet, Sequence
 from typing import assert_type
 from comity.crdt.descriptor import FieldOptions, field
+from comity.crdt.text.marks import Mark
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Todo:
@@ -43,6 +44,8 @@ class Todo:
         del self.note[0]
         assert_type(self.note, Text)
         assert_type(self.note[0], str)
+        self.note.mark(0, 1, Mark("bold", grows=True))
+        assert_type(self.note.spans()[0].marks["bold"], tuple[str, ...])
         assert_type(self.note[1:2], str)
         assert_type(self.note + "x", str)
         as_sequence: Sequence[str] = self.note

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, SupportsIndex, TypeVar, ov
 from comity.base.errors import UsageError
 from comity.crdt.laws import CounterLaw, KeyedLaw, RegisterLaw
 from comity.crdt.text.law import TextLaw
+from comity.crdt.text.marks import Mark, Span
 
 if TYPE_CHECKING:
     from comity.crdt.descriptor import FieldOptions
@@ -393,7 +394,23 @@ class Text(Sequence[str]):
         """Return how often a part stands there, not overlapping itself."""
         return str(self._law).count(value)
 
+    def spans(self) -> list[Span]:
+        """Return the marked stretches, ascending, each with the marks that count on it."""
+        return self._law.spans()
+
     # ------------------------------------------------------------------ writing
+
+    def mark(self, start: int, stop: int, mark: Mark) -> None:
+        """Mark a stretch: `self.note.mark(0, 4, Mark("bold"))`; positions as in a slice.
+
+        Of marks of one name on one character the latest counts, of concurrent ones the same
+        one everywhere; see `Mark` for those that grow or overlap.
+        """
+        self._law.mark(*self._span(slice(start, stop)), mark, clears=False)
+
+    def unmark(self, start: int, stop: int, mark: Mark) -> None:
+        """Clear a stretch of marks of that name; if they may overlap, of that value only."""
+        self._law.mark(*self._span(slice(start, stop)), mark, clears=True)
 
     def insert(self, index: int, value: str) -> None:
         """Insert before the character at `index`; one beyond either end means that end."""

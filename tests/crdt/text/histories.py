@@ -8,15 +8,29 @@ an undo is a turn of another field, so hiding is a function of the version, as i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from comity.base.canonical import Reader
 from comity.crdt.text.document import Document, Outcome
-from comity.crdt.text.operations import DELETE, INSERT, Operation, decode, encode
+from comity.crdt.text.marks import Mark
+from comity.crdt.text.operations import (
+    ANCHOR_LENGTH,
+    DELETE,
+    INSERT,
+    MARK,
+    Operation,
+    anchor,
+    anchor_code,
+    decode,
+    encode,
+)
 from tests.crdt.text.twin import Event, Twin
 
 TAG = b"text"
+BOLD = Mark("bold")
+LINK = Mark("link", grows=False)
+COMMENT = Mark("comment", grows=False, overlaps=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class History:
         for number in range(len(self.turns)) if turns is None else turns:
             turn = self.turns[number]
             if turn.data:
-                operations = decode(Reader(turn.data))
+                operations = with_anchors(decode(Reader(turn.data)))
                 hidden = self.hidden(turn.past)
                 twin.apply(Event(number, turn.past, operations, turn.tie, hidden))
         return twin
@@ -195,8 +209,106 @@ class Device:
 
     def text(self) -> str:
         """Return what the twin makes of all that is here."""
-        twin = self.history.twin(self.arrived)
-        return twin.text(self.history.hidden(self.arrived))
+        return "".join(each for each, _ in self.marked())
+
+    def marked(self) -> list[tuple[str, dict[str, tuple[str, ...]]]]:
+        """Return each character with its marks, as the twin has them."""
+        history, hidden = self.history, self.history.hidden(self.arrived)
+        twin = history.twin(self.arrived)
+        marks: dict[int, list[MarkOf]] = {}
+        for number in self.arrived:
+            if number not in hidden and number not in twin.refused:
+                data = history.turns[number].data
+                for place, each in enumerate(decode(Reader(data)) if data else []):
+                    if each[0] == MARK:
+                        of = MarkOf(history.turns[number], place, each[3][ANCHOR_LENGTH:])
+                        marks.setdefault(anchor_code(each[3][:ANCHOR_LENGTH]), []).append(of)
+        return naive_marks(twin.text(hidden), marks)
+
+    def flat(self) -> list[tuple[str, dict[str, tuple[str, ...]]]]:
+        """Return each character with its marks, as the document has them."""
+        found: list[tuple[str, dict[str, tuple[str, ...]]]] = [
+            (each, {}) for each in str(self.document)
+        ]
+        for span in self.document.spans():
+            for at in range(span.start, span.stop):
+                found[at][1].update(span.marks)
+        return found
+
+
+def with_anchors(operations: list[Operation]) -> list[Operation]:
+    """Return operations with two insertions for each mark."""
+    found: list[Operation] = []
+    for kind, position, length, text in operations:
+        if kind == MARK:
+            start = text[:ANCHOR_LENGTH]
+            end = anchor(anchor_code(start) + 1)
+            found.append((INSERT, position, ANCHOR_LENGTH, start))
+            found.append((INSERT, position + ANCHOR_LENGTH + length, ANCHOR_LENGTH, end))
+        else:
+            found.append((kind, position, length, text))
+    return found
+
+
+@dataclass(frozen=True)
+class MarkOf:
+    """A mark by the turn that made it, its place there, and what it says."""
+
+    turn: Turn
+    place: int
+    text: str
+
+    def seen_by(self, other: MarkOf) -> bool:
+        """Tell whether another mark was made on this one."""
+        if self.turn is other.turn:
+            return self.place < other.place
+        return self.turn.number in other.turn.past
+
+    def rivals(self, other: MarkOf) -> bool:
+        """Tell whether only one of two marks counts on one character."""
+        (name, _, value), (theirs, _, their) = (
+            each.text[1:].partition("\0") for each in (self, other)
+        )
+        overlaps = ord(self.text[0]) & 2
+        if name != theirs or overlaps != ord(other.text[0]) & 2:
+            return False
+        return not overlaps or value == their
+
+
+def naive_marks(
+    text: str, marks: dict[int, list[MarkOf]]
+) -> list[tuple[str, dict[str, tuple[str, ...]]]]:
+    """Return the characters of a text with anchors, each with the marks that count on it."""
+    found: list[tuple[str, list[MarkOf]]] = []
+    opened: dict[int, int] = {}
+    at = 0
+    while at < len(text):
+        kinds = [ord(each) >> 10 for each in text[at : at + 3]]
+        if kinds == [0x36, 0x37, 0x37]:
+            code = anchor_code(text[at : at + 3])
+            if not code & 1:
+                opened.setdefault(code, len(found))
+            else:
+                for _, those in found[opened.pop(code - 1, len(found)) :]:
+                    those.extend(marks.get(code - 1, []))
+            at += 3
+            continue
+        if kinds[0] not in {0x36, 0x37}:
+            found.append((text[at], []))
+        at += 1
+    return [(character, counting(those)) for character, those in found]
+
+
+def counting(marks: list[MarkOf]) -> dict[str, tuple[str, ...]]:
+    """Return what counts: of rivals the one that saw the others, with the largest tie."""
+    found: dict[str, tuple[str, ...]] = {}
+    for mark in marks:
+        rivals = [each for each in marks if each.rivals(mark)]
+        last = [a for a in rivals if not any(a.seen_by(b) for b in rivals)]
+        if max(last, key=lambda each: each.turn.tie) is mark and not ord(mark.text[0]) & 4:
+            name, _, value = mark.text[1:].partition("\0")
+            found[name] = tuple(sorted((*found.get(name, ()), value)))
+    return found
 
 
 def scribble(document: Document, random: Random) -> None:
@@ -206,6 +318,12 @@ def scribble(document: Document, random: Random) -> None:
         if length and random.random() < 0.4:
             start = random.randrange(length)
             document.delete(start, min(length - start, random.choice((1, 1, 2, 4))))
+        elif length and random.random() < 0.2:
+            start = random.randrange(length)
+            stop = min(length, start + random.choice((1, 2, 5)))
+            mark = random.choice((BOLD, LINK, COMMENT))
+            value = random.choice("xyz") if mark is not BOLD else ""
+            document.mark(start, stop, replace(mark, value=value), clears=random.random() < 0.3)
         else:
             text = "".join(random.choice("abcdefgh") for _ in range(random.choice((1, 1, 3))))
             place = random.randrange(length + 1) if random.random() < 0.5 else min(2, length)
@@ -219,6 +337,9 @@ def junk(random: Random) -> bytes:
         place = random.choice((0, 1, 5, 100, (1 << 31)))
         if random.random() < 0.5:
             operations.append((INSERT, place, 2, "!?"))
+        elif random.random() < 0.5:
+            text = anchor(2 * random.choice((5, 1 << 20))) + "\1bold\0"
+            operations.append((MARK, min(place, 5), random.choice((1, 3)), text))
         else:
             operations.append((DELETE, place, random.choice((1, 3, 1 << 30)), ""))
     return encode(operations)

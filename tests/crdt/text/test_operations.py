@@ -10,8 +10,11 @@ from comity.base.canonical import Malformed, Reader
 from comity.crdt.text.operations import (
     DELETE,
     INSERT,
+    MARK,
+    MARK_NUMBER_MAX,
     POSITION_MAX,
     Operation,
+    anchor,
     decode,
     encode,
     fitted,
@@ -26,7 +29,17 @@ inserts: st.SearchStrategy[Operation] = st.tuples(
 deletes: st.SearchStrategy[Operation] = st.tuples(
     positions, st.one_of(st.integers(1, 100), st.integers(1, 9000))
 ).map(lambda pair: (DELETE, *pair, ""))
-turns: st.SearchStrategy[list[Operation]] = st.lists(inserts | deletes, min_size=1, max_size=4)
+marks: st.SearchStrategy[Operation] = st.tuples(
+    positions,
+    st.integers(1, 5000),
+    st.integers(0, MARK_NUMBER_MAX),
+    st.integers(0, 7),
+    st.text("abé", min_size=1, max_size=9),
+    st.text(max_size=9),
+).map(lambda m: (MARK, *m[:2], anchor(2 * m[2]) + chr(m[3]) + m[4] + "\0" + m[5]))
+turns: st.SearchStrategy[list[Operation]] = st.lists(
+    inserts | deletes | marks, min_size=1, max_size=4
+)
 
 
 @given(turns)
@@ -55,12 +68,12 @@ def test_any_bytes_are_a_turn_or_malformed(data: bytes) -> None:
         return
     assert operations
     assert encode(operations) == data
-    assert sum(each[2] for each in operations) <= POSITION_MAX
+    assert sum(each[2] for each in operations if each[0] != MARK) <= POSITION_MAX
     for kind, position, length, text in operations:
         assert 0 <= position <= POSITION_MAX
         assert length > 0
-        assert kind in {INSERT, DELETE}
-        assert len(text) == (length if kind == INSERT else 0)
+        assert kind in {INSERT, DELETE, MARK}
+        assert kind == MARK or len(text) == (length if kind == INSERT else 0)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +86,11 @@ def test_any_bytes_are_a_turn_or_malformed(data: bytes) -> None:
         b"\x04\x00\xff",  # not UTF-8
         b"\x0c\x00\xed\xa0\x80",  # half a surrogate pair
         b"\x07\x00",  # a kind that there is not
+        b"\x16\x00\x00\x05\x01b\x00",  # a mark on nothing
+        b"\x12\x00\x01\x05\x01\x00",  # a mark without a name
+        b"\x12\x00\x01\x05\x01b",  # a mark without its zero
+        b"\x16\x00\x01\x05\x08b\x00",  # a flag that there is not
+        b"\x22\x00\x01\x80\x80\x80\x80\x02\x01b\x00",  # a number of 2^29
         b"\x05\x05\x05\x0b",  # a position below 0
         b"\x05\x80\x80\x80\x80\x10",  # a position of 2^32
         b"\x05\x85\x00",  # not the shortest form

@@ -72,7 +72,9 @@ def encode_log(log: EventLog) -> bytes:
         lengths.append(length * _KINDS + kind)
         end = _end(kind, position, length)
     texts = zip(kinds, log.run_text, strict=True)
-    inserted = "".join([text for kind, text in texts if kind == INSERT]).encode()
+    inserted = "".join([text for kind, text in texts if kind == INSERT]).encode(
+        errors="surrogatepass"
+    )
     columns = (
         [size for size, _ in sizes],
         [times for _, times in sizes],
@@ -96,7 +98,7 @@ def decode_log(reader: Reader) -> EventLog:
         _read_column(reader) for _ in range(7)
     )
     try:
-        inserted = reader.blob(reader.left).decode()
+        inserted = reader.blob(reader.left).decode(errors="surrogatepass")
     except UnicodeDecodeError as error:
         raise Malformed("inserted text is not UTF-8") from error
     count = sum([last - first + 1 for first, last in spans])

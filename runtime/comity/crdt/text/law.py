@@ -16,7 +16,8 @@ from comity.base.canonical import Reader
 from comity.base.errors import UsageError
 from comity.crdt.causality import Causality
 from comity.crdt.text.document import Document, Outcome
-from comity.crdt.text.operations import RUN_BYTES_MAX, Operation, decode
+from comity.crdt.text.marks import Mark, Span
+from comity.crdt.text.operations import MARK_BYTES_MAX, RUN_BYTES_MAX, Operation, decode
 from comity.crdt.writer import Writer
 
 __all__ = ["TextLaw"]
@@ -49,6 +50,10 @@ class TextLaw:
     def __str__(self) -> str:
         return str(self._document)
 
+    def spans(self) -> list[Span]:
+        """Return the marked stretches, ascending."""
+        return self._document.spans()
+
     def slice(self, start: int, stop: int) -> str:
         """Return a stretch of the text; both ends lie in 0..length."""
         return self._document.slice(start, stop)
@@ -80,11 +85,11 @@ class TextLaw:
         document = self._join_turn()
         if start >= stop:
             return
-        self._writer.charge(self, RUN_BYTES_MAX)
+        runs = document.pieces(start, stop)
+        self._writer.charge(self, runs * RUN_BYTES_MAX)
         count = document.run_count
         document.delete(start, stop - start)
-        if document.run_count == count:
-            self._writer.charge(self, -RUN_BYTES_MAX)
+        self._writer.charge(self, (document.run_count - count - runs) * RUN_BYTES_MAX)
 
     def replace(self, start: int, stop: int, text: object) -> None:
         """Put `text` in the place of a stretch; what both have at their ends stays as it is.
@@ -99,6 +104,21 @@ class TextLaw:
         tail = _shared(before[head:][::-1], text[head:][::-1])
         self.delete(start + head, stop - tail)
         self.insert(start + head, text[head : len(text) - tail])
+
+    def mark(self, start: int, stop: int, mark: object, *, clears: bool) -> None:
+        """Mark a stretch in the open turn, or clear a mark on it."""
+        if not isinstance(mark, Mark):
+            raise UsageError(f"{self.label}: {mark!r} is no mark: pass Mark('bold')")
+        document = self._join_turn()
+        if start >= stop:
+            return
+        size = MARK_BYTES_MAX + len((mark.name + mark.value).encode("utf-8", "replace"))
+        self._writer.charge(self, size)
+        try:
+            document.mark(start, stop, mark, clears=clears)
+        except UsageError as error:
+            self._writer.charge(self, -size)
+            raise UsageError(f"{self.label}: {error}") from None
 
     def assign(self, value: object) -> None:
         """Make the text read as `value` does, by the smallest single edit.

@@ -261,6 +261,13 @@ class Merge:
         self._checkpoints = []
         self.dirty = True
 
+    def counts(self, turn: int) -> bool:
+        """Tell whether a turn is done, visible, and fits."""
+        event = self.log.turns.find(turn)
+        if event < 0:
+            return turn in self.floor and not self._lineage.hidden_below(turn)
+        return event not in self.log.void and event not in self.shown
+
     # ------------------------------------------------------------------ settling
 
     def settle(self) -> None:

@@ -13,6 +13,7 @@ Source: Boehm, Atkinson, Plass 1995 (ropes), flattened to one level.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 __all__ = ["CHUNK_LENGTH_MIN", "Rope"]
@@ -113,6 +114,23 @@ class Rope:
             parts.append(chunks[at][: stop - before])
             before += len(chunks[at])
         return "".join(parts)
+
+    def find(self, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+        """Return where runs of code points beyond ASCII stand, and how long they are.
+
+        pattern: one or more of a class of them. Chunks of ASCII cost nothing.
+        """
+        found: list[tuple[int, int]] = []
+        start = 0
+        for chunk in self._chunks:
+            if not chunk.isascii():
+                for match in pattern.finditer(chunk):
+                    at, length = start + match.start(), match.end() - match.start()
+                    if found and sum(found[-1]) == at:
+                        at, length = found[-1][0], found.pop()[1] + length
+                    found.append((at, length))
+            start += len(chunk)
+        return found
 
     def check(self) -> None:
         """Assert that sizes and finger follow from the chunks."""
