@@ -113,6 +113,26 @@ def test_what_refers_below_a_snapshot_is_too_old() -> None:
     assert str(a.document) == "abcdef"
 
 
+def test_hiding_the_latest_turn_costs_its_size() -> None:
+    """No history is replayed for it: not live, and not after a load."""
+    one = Device(History())
+    for number in range(200):
+        one.write(bytes((number,)), lambda document: document.insert(len(document), "word "))
+    latest = one.write(b"x", lambda document: document.delete(100, 300))
+    text = str(one.document)
+    one.document.hide(one.places[latest])
+    assert len(one.document) == 1000
+    one.document.show(one.places[latest])
+    assert str(one.document) == text
+    loaded = Document.load(one.document.save(history=True), TAG, one)
+    loaded.hide(one.places[latest])
+    assert str(loaded) == "word " * 200
+    loaded.show(one.places[latest])
+    assert str(loaded) == text
+    assert one.document._merge._tracker is loaded._merge._tracker is None
+    loaded.check()
+
+
 def test_words_typed_at_one_place_do_not_interleave() -> None:
     """Runs typed concurrently at one place stand one after another, forwards or backwards."""
     for backwards in (False, True):

@@ -15,7 +15,7 @@ Owns: the format of a history on this device's disk. May not know: how it is com
 Differences that may be negative are zigzagged. `decode_log` trusts no length, order or
 reference, so it fails only with Malformed; but its result is a history of texts only if this
 device wrote the bytes: positions are not checked against a text. What deletions deleted is
-not kept.
+not in it; that of the last ones is stored beside it.
 Source: Gentle & Kleppmann 2024, section 3.8.
 """
 
@@ -33,8 +33,11 @@ from comity.crdt.text.operations import DELETE, INSERT, POSITION_MAX
 from comity.crdt.text.ramps import Span
 
 __all__ = [
+    "DELETED_RUNS",
     "EVENTS_MAX",
+    "decode_deleted",
     "decode_log",
+    "encode_deleted",
     "encode_log",
     "read_spans",
     "read_turns",
@@ -44,6 +47,9 @@ __all__ = [
 
 EVENTS_MAX: Final = 1 << 26
 """Events of a log that loads: a few bytes can stand for many, so memory needs a bound; 2 GB."""
+
+DELETED_RUNS: Final = 128
+"""Runs whose deleted text is stored beside a log: of earlier ones it is found by replaying."""
 
 _CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _KINDS: Final = 3
@@ -115,6 +121,33 @@ def decode_log(reader: Reader) -> EventLog:
     log.restore(spans, list(zip(sizes, times, strict=True)), made_on, hidden)
     log.void.update(dict.fromkeys(_ascending(void, count)))
     return log
+
+
+def encode_deleted(log: EventLog) -> bytes:
+    """Return what the last runs deleted: hiding the newest turns then costs their size."""
+    parts: list[bytes] = []
+    kinds, texts = log.run_kind, log.run_text
+    for back in range(1, min(DELETED_RUNS, len(kinds)) + 1):
+        deleted = texts[-back] if kinds[-back] != INSERT else ""
+        data = deleted.encode(errors="surrogatepass")
+        parts.append(varint(len(data)) + data)
+    return varint(len(parts)) + b"".join(parts)
+
+
+def decode_deleted(reader: Reader, log: EventLog) -> None:
+    """Put back what `encode_deleted` wrote. Raises: Malformed if the bytes are not that."""
+    count = reader.varint()
+    if count > min(DELETED_RUNS, len(log.run_kind)):
+        raise Malformed(f"what {count} runs deleted, of {len(log.run_kind)}")
+    for back in range(1, count + 1):
+        try:
+            deleted = reader.blob(reader.left).decode(errors="surrogatepass")
+        except UnicodeDecodeError as error:
+            raise Malformed("deleted text is not UTF-8") from error
+        if deleted:
+            if log.run_kind[-back] == INSERT or len(deleted) > log.run_length[-back]:
+                raise Malformed(f"{len(deleted)} characters that run {-back} never deleted")
+            log.run_text[-back] = deleted
 
 
 def write_spans(spans: Sequence[Span]) -> bytes:

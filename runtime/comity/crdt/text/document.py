@@ -18,7 +18,9 @@ from typing import Final
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.text.columns import (
+    decode_deleted,
     decode_log,
+    encode_deleted,
     encode_log,
     read_spans,
     read_turns,
@@ -350,6 +352,7 @@ class Document:
         ]
         if history:
             parts += [_blob(merge.start), write_turns(merge.shown), encode_log(log)]
+            parts.append(encode_deleted(log))
         return b"".join(parts)
 
     @classmethod
@@ -372,6 +375,7 @@ class Document:
             return document
         shown = read_turns(reader)
         log = decode_log(reader)
+        decode_deleted(reader, log)
         reader.finish()
         if shown and shown[-1] >= log.count:
             raise Malformed(f"event {shown[-1]} is hidden, of {log.count}")
