@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         WorldError,
     )
     from comity.crdt.descriptor import field
+    from comity.crdt.flag import Flag
     from comity.crdt.text.marks import Mark
     from comity.crdt.views import Counter, Map, Register, Set, Text
 
@@ -42,6 +43,7 @@ __all__ = [
     "ComityError",
     "Counter",
     "DeadlineError",
+    "Flag",
     "LinkError",
     "Map",
     "Mark",
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "ComityError": "comity.base.errors",
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
+    "Flag": "comity.crdt.flag",
     "LinkError": "comity.base.errors",
     "Map": "comity.crdt.views",
     "Mark": "comity.crdt.text.marks",

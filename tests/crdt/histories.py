@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from comity.base.canonical import Reader
 from comity.base.ids import DeviceId
+from comity.crdt.flag import Flag
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
 from comity.crdt.text.operations import decode
@@ -35,6 +36,7 @@ class Board:
     tags: Set[str]
     items: Map[str, int]
     note: Text
+    open: Flag
     _comity_cell: Replica
 
 
@@ -46,6 +48,7 @@ SCHEMA = Schema.from_hints(
         "tags": Set[str],
         "items": Map[str, int],
         "note": Text,
+        "open": Flag,
     },
     {},
 )
@@ -174,6 +177,7 @@ class Replica:
             list(board.items.items()),
             list(board.tags),
             str(board.note),
+            bool(board.open),
         )
 
 
@@ -195,6 +199,8 @@ def perform(board: Board, action: Action) -> bool:
             board.items[key] = number
         case "delete":
             return board.items.pop(key, None) is not None
+        case "on" | "off":
+            board.open = verb == "on"
         case "type":
             board.note.insert(number, key)
         case "erase":
@@ -225,7 +231,8 @@ def twin(turns: list[Turn], hidden: set[int]) -> dict[str, object]:
         "title": titles[0] if titles else "",
         "conflicts": tuple(titles[1:]),
         "done": sum(a[2] for turn in visible for a in turn.actions if a[0] == "count"),
-        "tags": frozenset(key for key in keys if is_in_set(visible, key)),
+        "tags": frozenset(key for key in keys if is_in_set(visible, key, ("add", "remove"))),
+        "open": is_in_set(visible, "", ("on", "off")),
         "items": {key: values[0] for key, values in items.items()},
         "rivals": {key: tuple(items.get(key, [0])[1:]) for key in KEYS},
         "note": note(turns, frozenset(hidden)),
@@ -271,17 +278,17 @@ def live(
     return [action for _, action in top]
 
 
-def is_in_set(visible: list[Turn], key: str) -> bool:
+def is_in_set(visible: list[Turn], key: str, verbs: tuple[str, str]) -> bool:
     """Add wins: some add is in the past of no remove (an OR-set's definition)."""
     last: dict[int, str] = {}
     for turn in visible:
         for verb, element, _ in turn.actions:
-            if element == key and verb in {"add", "remove"}:
+            if element == key and verb in verbs:
                 last[turn.serial] = verb
     pasts = {turn.serial: turn.past for turn in visible}
     return any(
-        verb == "add"
-        and not any(other == "remove" and serial in pasts[at] for at, other in last.items())
+        verb == verbs[0]
+        and not any(other == verbs[1] and serial in pasts[at] for at, other in last.items())
         for serial, verb in last.items()
     )
 
@@ -292,6 +299,7 @@ numbers = st.integers(1, 3)
 actions: st.SearchStrategy[list[Action]] = st.lists(
     st.one_of(
         st.tuples(st.just("set"), st.sampled_from(KEYS), numbers),
+        st.tuples(st.sampled_from(("on", "off")), st.just(""), st.just(0)),
         st.tuples(st.just("count"), st.just(""), st.integers(-3, 3).filter(bool)),
         st.tuples(st.sampled_from(("add", "remove")), st.sampled_from(KEYS), st.just(0)),
         st.tuples(st.sampled_from(("put", "delete")), st.sampled_from(KEYS), numbers),

@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping, MutableSet, Sequence
 from typing import assert_type
 from comity.crdt.descriptor import FieldOptions, field
+from comity.crdt.flag import Flag
 from comity.crdt.text.marks import Mark
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Todo:
     title: Register[str]
     note: Text
+    open: Flag
     owner: Register[str | None] = field(id="holder")
     done: Counter
     tags: Set[str]
@@ -38,6 +40,10 @@ class Todo:
         self.items = {what: True}
         self.items.update(milk=False)
         self.note = "x"
+        self.open = True
+        self.open.disable()
+        assert_type(self.open.value, bool)
+        print(self.open == True, not self.open)
         self.note += what
         self.note.insert(0, what)
         self.note[0:2] = what

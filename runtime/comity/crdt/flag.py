@@ -82,10 +82,6 @@ class FlagLaw:
         self._entered = _OUT
         self.writes.rollback()
 
-    def bound(self, turn: int) -> None:
-        """Learn that causality knows the place of a turn of this device."""
-        self.writes.bound(turn)
-
     def parse(self, reader: Reader) -> bool:
         """Read one setting."""
         byte = reader.u8()
@@ -135,7 +131,7 @@ class Flag:
         @overload
         def __get__(self, instance: object, owner: type) -> Self: ...
         def __get__(self, instance: object, owner: type) -> Any: ...
-        def __set__(self, instance: object, value: bool | Flag) -> None: ...
+        def __set__(self, instance: object, value: Flag | bool) -> None: ...  # noqa: FBT001
 
     @property
     def value(self) -> bool:

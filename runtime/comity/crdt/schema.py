@@ -20,6 +20,7 @@ from typing import Any, Final
 from comity.base.errors import UsageError
 from comity.crdt.causality import Causality
 from comity.crdt.descriptor import UNSET, FieldOptions, field
+from comity.crdt.flag import Flag, FlagLaw
 from comity.crdt.laws import CounterLaw, KeyedLaw, Law, RegisterLaw
 from comity.crdt.text.law import TextLaw
 from comity.crdt.value import NO_ZERO, ValueType, value_type
@@ -36,7 +37,7 @@ TAG_BYTES: Final = 4
 Hint = Any
 """An annotation; `typing` has no type for all of them."""
 
-_KINDS: Final[dict[object, int]] = {Register: 1, Counter: 0, Set: 1, Map: 2, Text: 0}
+_KINDS: Final[dict[object, int]] = {Register: 1, Counter: 0, Set: 1, Map: 2, Text: 0, Flag: 0}
 """The replicated types and how many parameters each takes."""
 
 _FIXES: Final[dict[object, str]] = {
@@ -51,7 +52,7 @@ _FIXES: Final[dict[object, str]] = {
     abc.Mapping: "use Map[K, V]",
     abc.MutableMapping: "use Map[K, V]",
     int: "use Counter if it is added to, Register[int] if it is set",
-    bool: "use Register[bool]",
+    bool: "use Flag",
     str: "use Register[str] if it is set, Text if several people type in it",
     float: "use Register[float]",
     bytes: "use Register[bytes]",
@@ -86,6 +87,9 @@ class Field:
         if self.kind is Text:
             text = TextLaw(label, self.tag, writer, causality, hidden)
             return text, Text(text)
+        if self.kind is Flag:
+            flag = FlagLaw(label, writer, Writes(self.tag, causality, hidden, None))
+            return flag, Flag(flag)
         if self.kind is Register:
             assert self.value is not None
             writes = Writes(self.tag, causality, hidden, None)
@@ -210,8 +214,8 @@ def _not_replicated(hint: Hint, origin: Hint) -> str:
     fix = _FIXES.get(origin) if isinstance(origin, abc.Hashable) else None
     if fix is None:
         fix = (
-            "use Register[T], Counter, Set[T], Map[K, V] or Text; for plain local state assign "
-            "it in on_start, or annotate it ClassVar"
+            "use Register[T], Flag, Counter, Set[T], Map[K, V] or Text; for plain local state "
+            "assign it in on_start, or annotate it ClassVar"
         )
     shown = hint.__name__ if isinstance(hint, type) else hint
     return f"{shown} is not a replicated type: {fix}"

@@ -28,6 +28,7 @@ from comity.base.errors import Reason, Rejected
 from comity.base.limits import TURN_BYTES_MAX
 from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
+from comity.crdt.flag import FlagLaw
 from comity.crdt.laws import KeyedLaw, Law, RegisterLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
@@ -164,7 +165,7 @@ class State:
         if self._hidden and turn > self._settled:
             self._settled = turn
             for law in self.laws:
-                if isinstance(law, RegisterLaw | KeyedLaw):
+                if isinstance(law, RegisterLaw | KeyedLaw | FlagLaw):
                     law.writes.bound(turn)
 
     def hide(self, turn: int) -> tuple[Change, ...]:
@@ -187,7 +188,7 @@ class State:
         """Return the fields by name as immutable plain values. O(size).
 
         A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping, a
-        Text a str.
+        Text a str, a Flag a bool.
         """
         names = (each.name for each in self.schema.fields)
         return MappingProxyType(
