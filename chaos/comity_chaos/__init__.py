@@ -1,4 +1,4 @@
-"""The fault lab: the runtime's own core in a simulated, hostile and repeatable world.
+"""Find what breaks an app: the runtime's own core in a hostile and repeatable world.
 
 Owns: the simulator, its faults, its oracles and its reports. May not know: real clocks,
 entropy, threads, sockets or files, except where a plan is replayed on real processes.

@@ -27,7 +27,7 @@ from comity_chaos.runner import Outcome, Scenario, run_plan
 from comity_chaos.shrink import Shrunk, shrink
 from comity_chaos.story import tell
 
-__all__ = ["Campaign", "Progress", "Verdict", "repeat_it", "repro_line", "search"]
+__all__ = ["Campaign", "Progress", "Verdict", "repeat_it", "repro_line", "search", "watched"]
 
 _OPTIONAL: Final = frozenset({"invariant", "integrity", "readers"})
 """Oracles that judge only what a plan may lack: promises of the app, traitors, removals."""
@@ -120,10 +120,12 @@ def search(
     actor_type: ActorType | None,
     *,
     progress: Progress | None = None,
+    shrinking: Progress | None = None,
 ) -> Campaign:
     """Run the plans of seeds until one breaks a promise; shrink that one.
 
-    actor_type: whose messages are sent; None if only the scenario knows.
+    actor_type: whose messages are sent; None if only the scenario knows. shrinking: called
+    after every run of the shrinker.
 
     Raises: UsageError if the scenario, or the actor, cannot be run.
     """
@@ -143,7 +145,7 @@ def search(
         if progress is not None:
             progress(runs, outcome)
         if outcome.failed:
-            failure = shrink(outcome, lambda plan: run_plan(plan, scenario))
+            failure = shrink(outcome, watched(scenario, shrinking))
             return Campaign(Verdict.FAIL, runs, failure, outcome, (), (), judged, bitten, {})
     vacuous = tuple(
         name for name, count in judged.items() if not count and _expected(name, shape)
@@ -152,6 +154,21 @@ def search(
     never = {name: why for name, why in raised.items() if not worked[name]}
     verdict = Verdict.UNKNOWN if vacuous or never or not runs else Verdict.PASS
     return Campaign(verdict, runs, None, None, vacuous, toothless, judged, bitten, never)
+
+
+def watched(scenario: Scenario, progress: Progress | None) -> Callable[[Plan], Outcome]:
+    """Return what runs plans of a scenario, and tells after each how many there were."""
+    runs = 0
+
+    def run(plan: Plan) -> Outcome:
+        nonlocal runs
+        outcome = run_plan(plan, scenario)
+        runs += 1
+        if progress is not None:
+            progress(runs, outcome)
+        return outcome
+
+    return run
 
 
 def _expected(oracle: str, shape: Shape) -> bool:

@@ -1,4 +1,4 @@
-"""The commands of the lab, as functions: search, replay, shrink, trace.
+"""The commands of the lab, as functions: search, replay, shrink, show, trace.
 
 Owns: what each command does with words and files. May not know: how a command line is parsed
 (`comity_chaos.__main__`, `comity chaos`); each function returns what to print and how to exit.
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from comity.actor.actor_type import ActorType
-from comity_chaos.campaign import Campaign, Progress, Verdict, repro_line, search
+from comity.base.errors import UsageError
+from comity_chaos.campaign import Campaign, Progress, Verdict, repro_line, search, watched
 from comity_chaos.faults.catalogue import kinds_named
 from comity_chaos.generate import Shape
 from comity_chaos.oracles.agreement import Invariant
 from comity_chaos.plan import Plan
 from comity_chaos.plan_file import WORD_PREFIX, dump, load
 from comity_chaos.runner import Scenario, find, find_actor, name_of, run_plan, standard
-from comity_chaos.shrink import shrink
+from comity_chaos.shrink import Shrunk, shrink
 from comity_chaos.story import tell, tell_plan
 from comity_chaos.testing import ATTRIBUTE
 
@@ -32,6 +33,7 @@ __all__ = [
     "replay_command",
     "run_command",
     "scenario_of",
+    "show_command",
     "shrink_command",
     "trace_command",
 ]
@@ -47,7 +49,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A search, as somebody asks for it. promises: invariants, by name."""
+    """A search, as somebody asks for it.
+
+    promises: invariants, by name. only: messages to send, all if none. save: a folder for the
+    plan of a failure; '' for none.
+    """
 
     actor: str
     seeds: int = 100
@@ -58,7 +64,9 @@ class Request:
     relays: int = 0
     byzantine: int = 0
     crypto: str = "symbolic"
+    only: tuple[str, ...] = ()
     promises: tuple[str, ...] = ()
+    save: str = ""
 
 
 def check(
@@ -84,10 +92,16 @@ def check(
     return search(range(seeds), shape, standard(actor_type, *promises), actor_type)
 
 
-def run_command(request: Request, progress: Progress | None = None) -> Said:
-    """Search seeds for a broken promise. Raises: UsageError."""
+def run_command(
+    request: Request, progress: Progress | None = None, shrinking: Progress | None = None
+) -> Said:
+    """Search seeds for a broken promise. Raises: UsageError; OSError if it cannot save."""
     actor_type = find_actor(request.actor)
-    promises: list[Invariant] = [find(name) for name in request.promises]
+    unknown = [name for name in request.only if name not in actor_type.methods]
+    if unknown:
+        known = ", ".join(actor_type.methods)
+        raise UsageError(f"{actor_type.name} has no message {unknown[0]!r}; it has: {known}")
+    promises: list[Invariant] = [_promise(name) for name in request.promises]
     shape = Shape(
         actor=request.actor,
         promises=request.promises,
@@ -95,14 +109,43 @@ def run_command(request: Request, progress: Progress | None = None) -> Said:
         relays=request.relays,
         turns=request.turns,
         kinds=kinds_named(request.faults, byzantine=request.byzantine > 0),
+        only=request.only,
         byzantine=request.byzantine,
         crypto=request.crypto,
         beyond=True,
     )
     seeds = range(request.first_seed, request.first_seed + request.seeds)
     scenario = standard(actor_type, *promises)
-    campaign = search(seeds, shape, scenario, actor_type, progress=progress)
-    return Said(str(campaign), campaign.verdict)
+    campaign = search(
+        seeds, shape, scenario, actor_type, progress=progress, shrinking=shrinking
+    )
+    text = str(campaign)
+    if request.save and campaign.failure is not None:
+        text += f"\nThe plan is in {_saved(campaign.failure, Path(request.save))}"
+    return Said(text, campaign.verdict)
+
+
+def _promise(name: str) -> Invariant:
+    found = find(name)
+    if not callable(found):
+        raise UsageError(f"{name!r} is no promise: name a function of a state")
+    promise: Invariant = found
+    return promise
+
+
+def _saved(failure: Shrunk, folder: Path) -> Path:
+    """Write the plan of a failure into a folder, with its story."""
+    plan = failure.plan
+    story = f"{failure.outcome.oracle}: {failure.outcome.text}"
+    path = folder / f"{failure.outcome.oracle}-{plan.seed}.toml"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump(replace(plan, notes={**plan.notes, "story": story})), "utf-8")
+    return path
+
+
+def show_command(plan: Plan) -> Said:
+    """Tell what a plan does, and give it as TOML."""
+    return Said("\n".join((*tell_plan(plan), "", dump(plan).rstrip())), Verdict.PASS)
 
 
 def read_plan(word: str, read: Callable[[], str] | None = None) -> Plan:
@@ -112,7 +155,14 @@ def read_plan(word: str, read: Callable[[], str] | None = None) -> Plan:
     """
     if word == "-" and read is not None:
         return load(read())
-    return load(word if word.startswith(WORD_PREFIX) else Path(word).read_text("utf-8"))
+    if word.startswith(WORD_PREFIX):
+        return load(word)
+    try:
+        return load(Path(word).read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{word} is no plan: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"{word}: {error}") from None
 
 
 def scenario_of(plan: Plan) -> Scenario:
@@ -122,7 +172,9 @@ def scenario_of(plan: Plan) -> Scenario:
         test = getattr(found, ATTRIBUTE, None)
         scenario: Scenario = found if test is None else test.scenario
         return scenario
-    promises: Sequence[Invariant] = [find(name) for name in plan.promises]
+    promises: Sequence[Invariant] = [_promise(name) for name in plan.promises]
+    if not plan.actor:
+        raise UsageError("this plan names no actor and no scenario: nothing can run it")
     return standard(find_actor(plan.actor), *promises)
 
 
@@ -136,7 +188,7 @@ def replay_command(plan: Plan) -> Said:
     return Said(f"{story}\nPASS: no promise was broken.\ntrace {outcome.trace}", Verdict.PASS)
 
 
-def shrink_command(plan: Plan) -> Said:
+def shrink_command(plan: Plan, shrinking: Progress | None = None) -> Said:
     """Shrink a plan that fails; the text ends with the smaller plan as TOML."""
     scenario = scenario_of(plan)
     outcome = run_plan(plan, scenario)
@@ -144,7 +196,7 @@ def shrink_command(plan: Plan) -> Said:
         return Said(
             "PASS: this plan breaks no promise: there is nothing to shrink.", Verdict.PASS
         )
-    shrunk = shrink(outcome, lambda smaller: run_plan(smaller, scenario))
+    shrunk = shrink(outcome, watched(scenario, shrinking))
     parts = (tell(shrunk), f"Repeat it: {repro_line(shrunk.plan)}", "", dump(shrunk.plan))
     return Said("\n".join(parts), Verdict.FAIL)
 

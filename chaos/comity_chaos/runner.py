@@ -181,8 +181,8 @@ def find(name: str) -> Any:  # noqa: ANN401  (whatever has the name)
         found: Any = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
         for part in path.split("."):
             found = getattr(found, part)
-    except UsageError:
-        raise
+    except (ModuleNotFoundError, AttributeError, OSError) as error:
+        raise UsageError(f"{name!r} cannot be loaded: {error}") from error
     except Exception as error:  # whatever a module of the user's raises
         raise UsageError(
             f"{name!r} cannot be loaded: {type(error).__name__}: {error}{_where(error)}"
@@ -218,7 +218,7 @@ def _load_file(path: Path) -> ModuleType:
     _look_in(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise OSError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

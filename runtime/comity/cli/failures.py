@@ -17,6 +17,8 @@ from typing import IO, Any, Final
 
 import click
 
+from comity.cli.plugged import plugged_command, plugged_names
+
 __all__ = ["Commands", "Failure", "quiet_logs"]
 
 EXIT_WORLD: Final = 1
@@ -41,12 +43,20 @@ class Failure(click.ClickException):
 
 
 class Commands(click.Group):
-    """The group of commands; keeps their order, and turns every error into a `Failure`."""
+    """The group of commands; keeps their order, and turns every error into a `Failure`.
+
+    Commands that other packages bring (`cli.plugged`) come last, and are looked for only when
+    they are asked for.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order in which they are declared: by use."""
         del ctx
-        return list(self.commands)
+        return [*self.commands, *plugged_names()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command of ours, or one that another package brings."""
+        return super().get_command(ctx, cmd_name) or plugged_command(cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's signature)
         """Run a command."""
