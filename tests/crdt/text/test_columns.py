@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.base.canonical import Malformed, Reader
@@ -30,6 +30,7 @@ def stored(seed: int) -> tuple[Device, EventLog, bytes]:
     return device, log, encode_log(log)
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 1 << 32))
 def test_a_log_is_loaded_as_it_was(seed: int) -> None:
     """All that is not derived, and all that is, comes back."""
@@ -48,6 +49,7 @@ def test_a_log_is_loaded_as_it_was(seed: int) -> None:
         assert loaded.turns[event] == log.turns[event]
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
 def test_damaged_bytes_are_malformed_or_a_log(seed: int, damage: int) -> None:
     """Cut, flipped or prolonged bytes load as some log that can be read, or are Malformed."""

@@ -15,6 +15,8 @@ from comity.crdt.text.operations import DELETE, INSERT, encode
 from tests.crdt.text.histories import TAG, Device, History, ramble
 
 seeds = st.integers(0, 1 << 48)
+few = settings(max_examples=50)
+"""Each draws whole histories; the long search is the soak at the end."""
 
 
 def shuffled(history: History, random: Random) -> Device:
@@ -30,6 +32,7 @@ def shuffled(history: History, random: Random) -> Device:
     return device
 
 
+@few
 @given(seeds)
 def test_every_device_has_the_text_of_its_history(seed: int) -> None:
     """Writing, undoing, syncing, and whatever peers send: all devices have the twin's text."""
@@ -40,6 +43,7 @@ def test_every_device_has_the_text_of_its_history(seed: int) -> None:
         device.document.check()
 
 
+@few
 @given(seeds)
 def test_the_order_of_delivery_does_not_show(seed: int) -> None:
     """Any causal order, in any batches, ends in the same text, the naive twin's."""
@@ -53,6 +57,7 @@ def test_the_order_of_delivery_does_not_show(seed: int) -> None:
     assert devices[0].document.encode_state() == devices[1].document.encode_state()
 
 
+@few
 @given(seeds)
 def test_a_stored_text_goes_on(seed: int) -> None:
     """A device that saves and loads in between ends like one that does not."""
@@ -71,6 +76,7 @@ def test_a_stored_text_goes_on(seed: int) -> None:
     halting.document.check()
 
 
+@few
 @given(seeds)
 def test_a_text_without_its_history_goes_on(seed: int) -> None:
     """On a snapshot, what was made on all of it folds to the same text."""

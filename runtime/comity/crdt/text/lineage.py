@@ -96,14 +96,20 @@ class Lineage:
 
     def context(self, given: tuple[int, ...]) -> tuple[int, ...] | None:
         """Return the events among turns that are hidden; None if that is too old."""
-        if given is not self._given:
-            floor = self._floor
-            find = self._log.turns.find
-            found = [find(each) for each in given]
-            events = tuple([event for event in found if event >= 0])
-            below = tuple([each for each in given if each in floor]) if floor.spans else ()
-            self._given = given
-            self._context = events if below == floor.hidden else None
+        known = self._given
+        if given is known:
+            return self._context
+        floor = self._floor
+        find = self._log.turns.find
+        self._given = given
+        if self._context is not None and given[: len(known)] == known and not floor.spans:
+            found = [find(each) for each in given[len(known) :]]  # most only add to the last
+            self._context += tuple([event for event in found if event >= 0])
+            return self._context
+        found = [find(each) for each in given]
+        events = tuple([event for event in found if event >= 0])
+        below = tuple([each for each in given if each in floor]) if floor.spans else ()
+        self._context = events if below == floor.hidden else None
         return self._context
 
     def without(
@@ -113,6 +119,8 @@ class Lineage:
 
         aside: hidden events that no event but these was made on.
         """
+        if not aside:
+            return heads, hidden
         found = list(heads)
         while any(event in aside for event in found):
             latest = max(event for event in found if event in aside)

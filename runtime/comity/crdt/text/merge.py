@@ -38,7 +38,7 @@ __all__ = ["Merge", "Outcome", "perform"]
 _CHECKPOINT_EVENTS: Final = 1024
 """Events between checkpoints: at half, twice the memory; at twice, hiding replays twice."""
 
-_CHECKPOINTS_MAX: Final = 32
+_CHECKPOINTS_MAX: Final = 16
 """Checkpoints kept: of the older half, every other one goes when there are more."""
 
 _TRACKER_IDLE_EVENTS: Final = 256
@@ -119,7 +119,7 @@ class Merge:
         self._done = self._lengths_from = log.count
         self._applied = log.starts.end
         self.shown = self._wanted = shown
-        self._keep()
+        self._keep(log.count - 1)
 
     # ------------------------------------------------------------------ events
 
@@ -203,6 +203,8 @@ class Merge:
 
     def _set_aside(self) -> frozenset[int]:
         """Return the hidden events that are known not to be in the version of this device."""
+        if not self._aside:
+            return frozenset()
         find, shown = self.log.turns.find, frozenset(self.shown)
         found = [find(turn) for turn in self._aside]
         return frozenset([event for event in found if event in shown])
@@ -225,10 +227,10 @@ class Merge:
             assert context is not None
             if (parents, context) != (log.parents_of(event), log.context_of(event)):
                 wrong[event] = parents, context
-        if self._guessed:
-            turn = log.turns[self._guessed[-1]]
-            hidden = [log.turns[event] for event in self.shown]
-            self._aside = tuple([each for each in hidden if not past.before(each, turn)])
+            if context is not self.shown and event == self._guessed[-1]:
+                there = frozenset(context)
+                outside = [each for each in self.shown if each not in there]
+                self._aside = tuple([log.turns[each] for each in outside])
         self._guessed.clear()
         if wrong:
             self._redo(wrong)
@@ -282,9 +284,21 @@ class Merge:
             self._tracker = None
 
     def materialize(self) -> None:
-        """Bring the rope up to what is done."""
-        log, rope = self.log, self.rope
-        start, stop = self._applied, log.starts[self._done]
+        """Bring the rope up to what is done, with checkpoints on the way."""
+        log, done = self.log, self._done
+        if self._applied == log.starts[done]:
+            return
+        last = self._checkpoints[-1][0] if self._checkpoints else -1
+        while done - last > _CHECKPOINT_EVENTS:
+            last += _CHECKPOINT_EVENTS
+            if self._applied <= log.starts[last + 1]:
+                self._play(log.starts[last + 1])
+                self._keep(last)
+        self._play(log.starts[done])
+
+    def _play(self, stop: int) -> None:
+        """Apply the operations up to `stop` to the rope, as they stand."""
+        log, rope, start = self.log, self.rope, self._applied
         if start == stop:
             return
         run = log.run_at(start)
@@ -308,13 +322,9 @@ class Merge:
             start += length
             run += 1
         self._applied = stop
-        last = self._checkpoints[-1][0] if self._checkpoints else -1
-        if self._done - last > _CHECKPOINT_EVENTS:
-            self._keep()
 
-    def _keep(self) -> None:
+    def _keep(self, event: int) -> None:
         """Make a checkpoint, if this is a place for one: it holds the context of its event."""
-        event = self._done - 1
         log, checkpoints = self.log, self._checkpoints
         if event < 0 or not log.is_critical(event) or self.shown != log.context_of(event):
             return
@@ -376,12 +386,10 @@ class Merge:
         """Make the text that of what is done without the events in `wanted`."""
         self.materialize()
         before, after = frozenset(self.shown), frozenset(wanted)
-        for event in reversed(wanted):
-            if event not in before:
-                self._toggle(event, hidden=True)
-        for event in self.shown:
-            if event not in after:
-                self._toggle(event, hidden=False)
+        for event in sorted(after - before, reverse=True):
+            self._toggle(event, hidden=True)
+        for event in sorted(before - after):
+            self._toggle(event, hidden=False)
         assert self.shown == wanted
         self.length = self.rope.length
 
