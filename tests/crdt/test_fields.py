@@ -251,6 +251,11 @@ def test_a_text_is_written_like_a_list_of_characters(board: Board) -> None:
     assert note == "BB--e!fghxy"
     note.insert(3, "")
     board.note = board.note
+    board.title = "copied"
+    note[:] = board.title.value
+    board.note = board.title  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    assert note == "copied"
+    board.note = "bb--e!fghxy"
     board.note = note.value.upper()
     assert note == "BB--E!FGHXY"
     note.clear()
@@ -397,7 +402,7 @@ def test_tags_are_for_good() -> None:
 def test_all_errors_of_a_class_come_together() -> None:
     """One error has a line for each wrong field, with its fix."""
     wrong: dict[str, tuple[object, str]] = {
-        "a": (list[str], "use Set[T], or Register[tuple"),
+        "a": (list[str], "use comity's List[T], or Register[tuple"),
         "b": (dict[str, int], "use Map[K, V]"),
         "c": (str, "use Register[str]"),
         "d": (Register, "Register[T]"),

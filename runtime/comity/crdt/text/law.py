@@ -123,11 +123,10 @@ class TextLaw:
     def assign(self, value: object) -> None:
         """Make the text read as `value` does, by the smallest single edit.
 
-        Raises: UsageError if `value` is not text.
+        value: a str, or the view of a field that has one.
+        Raises: UsageError if it is neither.
         """
-        if not isinstance(value, str) and type(value).__module__ == "comity.crdt.views":
-            value = str(value)
-        self.replace(0, len(self), value)
+        self.replace(0, len(self), getattr(value, "value", value))
 
     def _join_turn(self) -> Document:
         if self._entered != self._writer.turn:
