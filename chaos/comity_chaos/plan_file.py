@@ -23,6 +23,9 @@ __all__ = ["WORD_PREFIX", "dump", "load", "to_word"]
 WORD_PREFIX: Final = "plan:"
 """How a plan in one word begins."""
 
+_TEXT_BYTES_MAX: Final = 1 << 20
+"""A plan in one word unpacks to at most this: the longest that was ever drawn has 20 kB."""
+
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 
 _HEAD: Final = (
@@ -80,6 +83,8 @@ def load(text: str) -> Plan:
         said = _Table("a plan", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"this is no plan: {error}") from None
+    except RecursionError:
+        raise UsageError("this is no plan: it is nested too deeply") from None
     said.only(*_HEAD, "notes", "turn", "fault")
     notes = said.table("notes")
     return Plan(
@@ -104,9 +109,13 @@ def _unpack(word: str) -> str:
     body = word.removeprefix(WORD_PREFIX)
     try:
         packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        return zlib.decompress(packed).decode()
+        unpacker = zlib.decompressobj()
+        plain = unpacker.decompress(packed, _TEXT_BYTES_MAX).decode()
     except (ValueError, zlib.error) as error:
         raise UsageError(f"this plan is damaged, copy all of it: {error}") from None
+    if not unpacker.eof:
+        raise UsageError("this plan is damaged, copy all of it: it is cut off, or too long")
+    return plain
 
 
 class _Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from contextlib import suppress
 
 import pytest
@@ -151,6 +153,16 @@ def test_what_is_no_plan_is_told(text: str, said: str) -> None:
     """The error names the thing that is wrong and its place."""
     with pytest.raises(UsageError, match=said):
         load(text)
+
+
+def test_a_plan_that_would_fill_the_memory_is_refused() -> None:
+    """A word that unpacks to far more than any plan, and a text nested without end."""
+    bomb = base64.urlsafe_b64encode(zlib.compress(bytes(1 << 26))).decode()
+    with pytest.raises(UsageError, match="cut off, or too long"):
+        load(WORD_PREFIX + bomb)
+    for opening in ("[", "{a="):
+        with pytest.raises(UsageError, match="no plan"):
+            load("seed = " + opening * 100_000)
 
 
 @given(st.data())

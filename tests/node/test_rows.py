@@ -123,3 +123,10 @@ def test_formats_are_for_good() -> None:
     assert rows.encode_invite(invite) == opened
     spent = InviteRow(topic, Role.WRITER, b"s" * 16, Wall(300), device, b"g" * 32)
     assert rows.encode_invite(spent) == opened + device + b"g" * 32
+
+
+def test_an_invite_row_for_no_role_is_malformed() -> None:
+    """As every other byte that was not written: not an error of the enumeration."""
+    row = rows.encode_invite(InviteRow(Topic(bytes(32)), Role.ADMIN, bytes(16), Wall(0)))
+    with pytest.raises(Malformed, match="role"):
+        rows.decode_invite(row[:32] + b"\xfc" + row[33:])

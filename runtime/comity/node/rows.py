@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from comity.base.canonical import Reader, varint
+from comity.base.canonical import Malformed, Reader, varint
 from comity.base.clock import Wall
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
 from comity.log.entries import ACTOR_TYPE_BYTES_MAX, Role
@@ -201,9 +201,11 @@ def decode_invite(value: bytes) -> InviteRow:
     """Read what `encode_invite` wrote."""
     reader = Reader(value)
     topic = Topic(reader.take(ID_BYTES))
-    role = Role(reader.u8())
+    role = reader.u8()
+    if role > Role.ADMIN:
+        raise Malformed(f"a role of number {role}")
     seed = reader.take(16)
     expires = Wall(reader.varint())
     spent = reader.left > 0
     spent_by = reader.take(ID_BYTES) if spent else b""
-    return InviteRow(topic, role, seed, expires, spent_by, reader.rest())
+    return InviteRow(topic, Role(role), seed, expires, spent_by, reader.rest())
