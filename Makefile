@@ -52,7 +52,9 @@ unit: $(READY) ## every test once; the core's own tests also meet the coverage f
 bench: $(READY) ## what it costs, side by side with others
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
 
-soak: $(READY) ## the tests that take long
+soak: $(READY) ## the tests that take long, fuzzing among them
+	@$(INSTALL) --only-binary :all: --require-hashes -r tests/fuzz/atheris.txt \
+	    || echo "ATHERIS CANNOT BE INSTALLED HERE: fuzzing will NOT be guided by coverage"
 	$(PY) -m pytest -m soak --timeout 3600
 
 mutants: $(READY) ## plant bugs in the runtime, and see which oracle of the fault lab finds each
