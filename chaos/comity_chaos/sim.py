@@ -37,6 +37,7 @@ from comity.wire.codec import ProtobufCodec
 from comity_chaos.cells import Reply
 from comity_chaos.faults.kind import Stage
 from comity_chaos.nemesis import Nemesis
+from comity_chaos.network import NOTICE
 from comity_chaos.node import SimNode
 from comity_chaos.oracles.agreement import Invariant, difference
 from comity_chaos.oracles.judge import Judge
@@ -240,10 +241,14 @@ class Sim:
             return Settled({}, b"", (), 0)
         self.heal()
         settled = self.settle()
-        reach = self.judge.reach
-        self._wait(lambda: reach.missing() is None, Duration(REACH_MAX))
+        reach, end = self.judge.reach, self.world.now + REACH_MAX
+        self.world.run_for(NOTICE)  # until then links may be dead, and nobody knows
+        while self.world.now < end:
+            self._wait(lambda: reach.missing() is None, Duration(end - self.world.now))
+            settled = self.settle()
+            if reach.missing() is None:
+                break
         self.judge.sample()
-        self.settle()
         self.judge.conclude(safety_only=False)
         return settled
 
