@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -155,20 +155,18 @@ class Sequential:
         self.exported: list[list[bytes]] = [[], [], []]
         self.documents: list[Any] = [None, None, None]
 
-    def rows(self) -> list[Row]:
-        """Return all rows."""
+    def rows(self) -> Iterator[Row]:
+        """Give all rows, each as soon as it is there."""
         scale = 1e6 / len(self.edits)
         local = (_ours, loro and _loro, pycrdt and _pycrdt)
         bulk = (_ours_bulk, loro and _loro_bulk)
         live = (_ours_live, loro and _loro_live, pycrdt and _pycrdt_live)
-        return [
-            self._row("local edit, one turn each, us", local, scale, "loro 1.5"),
-            self._row("local edits in one turn, us", bulk, scale),
-            self._row("live, us an edit", live, scale, "loro 0.67, pycrdt 0.25"),
-            self._sizes(),
-            *self._stored(),
-            self._hiding(),
-        ]
+        yield self._row("local edit, one turn each, us", local, scale, "loro 1.5")
+        yield self._row("local edits in one turn, us", bulk, scale)
+        yield self._row("live, us an edit", live, scale, "loro 0.67, pycrdt 0.25")
+        yield self._sizes()
+        yield from self._stored()
+        yield self._hiding()
 
     def _row(self, name: str, runs: tuple[Any, ...], scale: float, target: str = "") -> Row:
         spans: list[list[float]] = [[], [], []]
@@ -335,13 +333,11 @@ class Concurrent:
         self.turns = [_operations(each["patches"]) for each in self.transactions]
         self.loro, self.pycrdt = _updates(self.transactions)
 
-    def rows(self) -> list[Row]:
-        """Return all rows."""
-        count = len(self.transactions)
-        return [
-            self._row("each merged, us", 1e6 / count, "loro 0.5", each=True),
-            self._row("replay, ms", 1e3, "loro 1.5", each=False),
-        ]
+    def rows(self) -> Iterator[Row]:
+        """Give all rows, each as soon as it is there."""
+        scale = 1e6 / len(self.transactions)
+        yield self._row("each merged, us", scale, "loro 0.5", each=True)
+        yield self._row("replay, ms", 1e3, "loro 1.5", each=False)
 
     def _row(self, name: str, scale: float, target: str, *, each: bool) -> Row:
         spans: list[list[float]] = [[], [], []]
