@@ -111,10 +111,10 @@ def calls_without_pause(sim: Sim, _: Refs) -> None:
 
 
 def an_acknowledged_write_is_lost(_: Sim, refs: Refs) -> None:
-    """The disk has lost the last commit of a node, and nobody noticed."""
-    node = refs[1].node
-    key, _value = node.disk.table(Table.COMMIT)[-1]
-    node.disk._tables[Table.COMMIT].drop(key)
+    """The disks have lost the last commit that came, and nobody noticed."""
+    for ref in refs:
+        key, _value = ref.node.disk.table(Table.COMMIT)[-1]
+        ref.node.disk._tables[Table.COMMIT].drop(key)
 
 
 def a_removed_member_has_the_new_key(sim: Sim, refs: Refs) -> None:
