@@ -235,7 +235,7 @@ def test_a_damaged_store_is_malformed(noise: bytes) -> None:
 
 
 @pytest.mark.soak
-@settings(settings.get_profile("soak"))
+@settings(settings.get_profile("soak"), max_examples=1_000)
 @given(seeds)
 def test_every_order_at_length(seed: int) -> None:
     """The same properties on longer histories, searched for minutes."""
