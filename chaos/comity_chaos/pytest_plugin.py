@@ -38,8 +38,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     from comity.base.errors import UsageError  # noqa: PLC0415  (pytest starts without the lab)
     from comity_chaos.testing import Broken  # noqa: PLC0415  (pytest starts without the lab)
 
+    story = ""
     try:
         test.run(seeds)
     except (Broken, UsageError) as error:
-        pytest.fail(str(error), pytrace=False)
+        story = str(error)
+    if story:  # outside of the handler, or pytest shows the hidden error before it as well
+        pytest.fail(story, pytrace=False)
     return True

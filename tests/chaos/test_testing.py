@@ -71,8 +71,8 @@ def ran(folder: Path, project: Path, *words: str) -> subprocess.CompletedProcess
 
 
 def pytest_in(folder: Path, project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a folder, with the plugin, installed or not."""
-    plugin = ("-p", "comity_chaos.pytest_plugin")
+    """Run pytest in a folder, with the plugin once, whether it is installed or not."""
+    plugin = ("-p", "no:comity", "-p", "comity_chaos.pytest_plugin")
     return ran(folder, project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *words)
 
 
@@ -103,6 +103,7 @@ def test_a_failure_is_its_story_and_its_line_repeats_it(newcomer: Path, project:
     assert done.returncode == 1
     assert "comity_chaos/" not in done.stdout
     assert "Traceback" not in done.stdout
+    assert "another exception" not in done.stdout
     assert "share Notes." in done.stdout or "shares Notes." in done.stdout
     assert "erase(" in done.stdout
     assert "'last_is_there' does not hold on node 0" in done.stdout
