@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from comity.crdt.descriptor import field
     from comity.crdt.flag import Flag
+    from comity.crdt.list_view import List
     from comity.crdt.text.marks import Mark
     from comity.crdt.views import Counter, Map, Register, Set, Text
 
@@ -45,6 +46,7 @@ __all__ = [
     "DeadlineError",
     "Flag",
     "LinkError",
+    "List",
     "Map",
     "Mark",
     "Node",
@@ -67,6 +69,7 @@ _HOMES: Final = {
     "DeadlineError": "comity.base.errors",
     "Flag": "comity.crdt.flag",
     "LinkError": "comity.base.errors",
+    "List": "comity.crdt.list_view",
     "Map": "comity.crdt.views",
     "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from comity.base.canonical import Reader
 from comity.base.ids import DeviceId
 from comity.crdt.flag import Flag
+from comity.crdt.list_law import ListLaw
+from comity.crdt.list_view import List
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
 from comity.crdt.text.operations import decode
 from comity.crdt.views import Counter, Map, Register, Set, Text
+from tests.crdt import list_twin
 from tests.crdt.text.twin import Event, Twin
 
 AUTHORS = 3
@@ -37,6 +40,7 @@ class Board:
     items: Map[str, int]
     note: Text
     open: Flag
+    row: List[str]
     _comity_cell: Replica
 
 
@@ -49,6 +53,7 @@ SCHEMA = Schema.from_hints(
         "items": Map[str, int],
         "note": Text,
         "open": Flag,
+        "row": List[str],
     },
     {},
 )
@@ -178,6 +183,7 @@ class Replica:
             list(board.tags),
             str(board.note),
             bool(board.open),
+            list(board.row),
         )
 
 
@@ -201,6 +207,10 @@ def perform(board: Board, action: Action) -> bool:
             return board.items.pop(key, None) is not None
         case "on" | "off":
             board.open = verb == "on"
+        case "push":
+            board.row.insert(number - 1, key * number)
+        case "drop" | "replace" | "first" | "last":
+            return rearrange(board.row, action)
         case "type":
             board.note.insert(number, key)
         case "erase":
@@ -209,6 +219,26 @@ def perform(board: Board, action: Action) -> bool:
             return len(board.note) < before
         case _:
             raise AssertionError(verb)
+    return True
+
+
+def rearrange(row: List[str], action: Action) -> bool:
+    """Change an element, if there is such a one."""
+    verb, key, number = action
+    place = number - 1
+    if place >= len(row):
+        return False
+    match verb:
+        case "drop":
+            del row[place : place + 2]
+        case "replace":
+            row[place] = key
+        case "first":
+            row.move(place, 0)
+            return place > 0
+        case _:
+            row.move(place, -1)
+            return place < len(row) - 1
     return True
 
 
@@ -236,6 +266,7 @@ def twin(turns: list[Turn], hidden: set[int]) -> dict[str, object]:
         "items": {key: values[0] for key, values in items.items()},
         "rivals": {key: tuple(items.get(key, [0])[1:]) for key in KEYS},
         "note": note(turns, frozenset(hidden)),
+        "row": tuple(row(turns, frozenset(hidden))),
     }
 
 
@@ -249,6 +280,21 @@ def note(turns: list[Turn], hidden: frozenset[int]) -> str:
             seen = turn.hidden
             twin.apply(Event(turn.serial, turn.past, decode(Reader(data)), order, seen))
     return twin.text(hidden)
+
+
+def row(turns: list[Turn], hidden: frozenset[int]) -> list[str]:
+    """Return what the list comes to, as its own twin has it."""
+    twin = list_twin.ListTwin()
+    law = State(SCHEMA, Order()).laws[[*TAGS].index("row")]
+    assert isinstance(law, ListLaw)
+    for turn in turns:
+        data = group(turn.operations, TAGS["row"])
+        if data:
+            order = tie(TAGS["row"], turn.commit)
+            parsed = law.parse(Reader(data))
+            twin.apply(list_twin.Event(turn.serial, turn.past, parsed, order, turn.hidden))
+    assert not twin.refused
+    return twin.values(hidden)
 
 
 def group(operations: bytes, tag: bytes) -> bytes:
@@ -303,6 +349,10 @@ actions: st.SearchStrategy[list[Action]] = st.lists(
         st.tuples(st.just("count"), st.just(""), st.integers(-3, 3).filter(bool)),
         st.tuples(st.sampled_from(("add", "remove")), st.sampled_from(KEYS), st.just(0)),
         st.tuples(st.sampled_from(("put", "delete")), st.sampled_from(KEYS), numbers),
+        st.tuples(st.sampled_from(("push", "push", "drop")), st.sampled_from(KEYS), numbers),
+        st.tuples(
+            st.sampled_from(("replace", "first", "last")), st.sampled_from(KEYS), numbers
+        ),
         st.tuples(st.sampled_from(("type", "type", "erase")), st.sampled_from(KEYS), numbers),
     ),
     min_size=1,
@@ -311,18 +361,24 @@ actions: st.SearchStrategy[list[Action]] = st.lists(
 authors = st.integers(0, AUTHORS - 1)
 Step = tuple[str, int, int | list[Action]]
 
-steps: st.SearchStrategy[list[Step]] = st.lists(
-    st.one_of(
-        st.tuples(st.just("turn"), authors, actions),
-        st.tuples(st.just("turn"), authors, actions),
-        st.tuples(st.just("abort"), authors, actions),
-        st.tuples(st.just("sync"), authors, authors),
-        st.tuples(st.just("sync"), authors, authors),
-        st.tuples(st.just("look"), authors, st.integers(0, 99)),
-    ),
-    min_size=6,
-    max_size=40,
-)
+
+def scripts(what: st.SearchStrategy[list[Action]]) -> st.SearchStrategy[list[Step]]:
+    """Return histories of turns that do some actions, of syncs and of hiding."""
+    return st.lists(
+        st.one_of(
+            st.tuples(st.just("turn"), authors, what),
+            st.tuples(st.just("turn"), authors, what),
+            st.tuples(st.just("abort"), authors, what),
+            st.tuples(st.just("sync"), authors, authors),
+            st.tuples(st.just("sync"), authors, authors),
+            st.tuples(st.just("look"), authors, st.integers(0, 99)),
+        ),
+        min_size=6,
+        max_size=40,
+    )
+
+
+steps = scripts(actions)
 
 
 @dataclass

@@ -12,10 +12,11 @@ import pytest
 
 RIGHT = """
 from __future__ import annotations
-from collections.abc import Iterator, MutableMapping, MutableSet, Sequence
+from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet, Sequence
 from typing import assert_type
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.flag import Flag
+from comity.crdt.list_view import List
 from comity.crdt.text.marks import Mark
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
@@ -23,6 +24,7 @@ class Todo:
     title: Register[str]
     note: Text
     open: Flag
+    row: List[int]
     owner: Register[str | None] = field(id="holder")
     done: Counter
     tags: Set[str]
@@ -40,6 +42,14 @@ class Todo:
         self.items = {what: True}
         self.items.update(milk=False)
         self.note = "x"
+        self.row = [1, 2]
+        self.row += [3]
+        self.row[0:1] = [4]
+        self.row.move(0, -1)
+        assert_type(self.row[0], int)
+        assert_type(self.row[0:2], list[int])
+        as_list: MutableSequence[int] = self.row
+        print(as_list, self.row == [1])
         self.open = True
         self.open.disable()
         assert_type(self.open.value, bool)

@@ -20,8 +20,11 @@ from typing import Any, Final
 from comity.base.errors import UsageError
 from comity.crdt.causality import Causality
 from comity.crdt.descriptor import UNSET, FieldOptions, field
+from comity.crdt.elements import Elements
 from comity.crdt.flag import Flag, FlagLaw
 from comity.crdt.laws import CounterLaw, KeyedLaw, Law, RegisterLaw
+from comity.crdt.list_law import ListLaw
+from comity.crdt.list_view import List
 from comity.crdt.text.law import TextLaw
 from comity.crdt.value import NO_ZERO, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
@@ -37,12 +40,21 @@ TAG_BYTES: Final = 4
 Hint = Any
 """An annotation; `typing` has no type for all of them."""
 
-_KINDS: Final[dict[object, int]] = {Register: 1, Counter: 0, Set: 1, Map: 2, Text: 0, Flag: 0}
+_KINDS: Final[dict[object, int]] = {
+    Register: 1,
+    Counter: 0,
+    Set: 1,
+    Map: 2,
+    Text: 0,
+    Flag: 0,
+    List: 1,
+}
 """The replicated types and how many parameters each takes."""
 
 _FIXES: Final[dict[object, str]] = {
-    list: "use Set[T], or Register[tuple[T, ...]] if it is replaced as a whole",
-    abc.Sequence: "use Set[T], or Register[tuple[T, ...]] if it is replaced as a whole",
+    list: "use comity's List[T], or Register[tuple[T, ...]] if it is replaced as a whole",
+    abc.Sequence: "use List[T], or Register[tuple[T, ...]] if it is replaced as a whole",
+    abc.MutableSequence: "use List[T]",
     tuple: "use Register[tuple[...]]",
     set: "use Set[T]",
     frozenset: "use Set[T]",
@@ -96,6 +108,12 @@ class Field:
             register = RegisterLaw(label, self.value, self.default, writer, writes)
             view: Register[Any] = Register(register)
             return register, view
+        if self.kind is List:
+            assert self.value is not None
+            elements = Elements(self.tag, causality)
+            items = ListLaw(label, self.value, writer, elements, hidden)
+            listed: List[Any] = List(items)
+            return items, listed
         assert self.key is not None
         order = None if self.key.ordered else self.key.encode
         writes = Writes(self.tag, causality, hidden, order)
@@ -166,7 +184,7 @@ def _field(name: str, hint: Hint, options: FieldOptions) -> Field:
     if types:
         law += "<" + ",".join(each.name for each in types) + ">"
     key = types[0] if origin in (Set, Map) else None
-    value = types[-1] if origin in (Register, Map) else None
+    value = types[-1] if origin in (Register, Map, List) else None
     if key is not None and not key.key:
         raise UsageError(
             f"{key.name} has values that Python calls equal and bytes do not (such as 0.0 and "
@@ -214,8 +232,8 @@ def _not_replicated(hint: Hint, origin: Hint) -> str:
     fix = _FIXES.get(origin) if isinstance(origin, abc.Hashable) else None
     if fix is None:
         fix = (
-            "use Register[T], Flag, Counter, Set[T], Map[K, V] or Text; for plain local state "
-            "assign it in on_start, or annotate it ClassVar"
+            "use Register[T], Flag, Counter, Set[T], Map[K, V], List[T] or Text; for plain "
+            "local state assign it in on_start, or annotate it ClassVar"
         )
     shown = hint.__name__ if isinstance(hint, type) else hint
     return f"{shown} is not a replicated type: {fix}"

@@ -30,6 +30,7 @@ from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
 from comity.crdt.flag import FlagLaw
 from comity.crdt.laws import KeyedLaw, Law, RegisterLaw
+from comity.crdt.list_law import ListLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
 
@@ -167,6 +168,8 @@ class State:
             for law in self.laws:
                 if isinstance(law, RegisterLaw | KeyedLaw | FlagLaw):
                     law.writes.bound(turn)
+                elif isinstance(law, ListLaw):
+                    law.bound(turn)
 
     def hide(self, turn: int) -> tuple[Change, ...]:
         """Stop counting a turn that was folded or committed; hidden already is fine."""
@@ -188,7 +191,7 @@ class State:
         """Return the fields by name as immutable plain values. O(size).
 
         A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping, a
-        Text a str, a Flag a bool.
+        Text a str, a Flag a bool, a List a tuple.
         """
         names = (each.name for each in self.schema.fields)
         return MappingProxyType(
