@@ -18,7 +18,7 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.toml"))
 LEDGER = ActorType.of(Ledger)
 SHAPE = Shape(
     actor=name_of(Ledger),
-    turns=30,
+    turns=20,
     relays=1,
     kinds=kinds_named("all", byzantine=True),
     only=("enter", "strike", "rename", "count"),
