@@ -15,7 +15,7 @@ Source: decision 4 (operations name no ids), API 'Replicated types'.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
@@ -128,7 +128,7 @@ class ListLaw:
         """
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise UsageError(f"{self.label} cannot be set to {value!r}: assign a list")
-        wanted = self._values(cast("Sequence[Value]", value))[1]
+        wanted = self._values(value)[1]  # pyright: ignore[reportUnknownArgumentType]
         present = self.elements.values()
         head = _shared(present, wanted)
         tail = _shared(present[head:][::-1], wanted[head:][::-1])
