@@ -102,7 +102,7 @@ NAMELESS: Final[Callable[[Todo], int]] = lambda actor: actor.left  # noqa: E731 
 WRONG_FIELDS: Final[list[tuple[type[Actor], str]]] = [
     (
         declare({"tags": list[str]}),
-        "tags: list[str] is not a replicated type: use Set[T], or Register[tuple[T, ...]]",
+        "tags: list[str] is not a replicated type: use comity's List[T], or Register[tuple",
     ),
     (declare({"tags": "set[str]"}), "tags: set[str] is not a replicated type: use Set[T]"),
     (

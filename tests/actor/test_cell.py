@@ -104,6 +104,14 @@ class Misspelt(Actor):
         self.total += number
         self.totl = number
 
+    def leak(self) -> Counter:
+        """Return the field itself."""
+        return self.total
+
+    def copy(self) -> int:
+        """Return what is in it."""
+        return int(self.total)
+
     def count(self) -> int:
         """Write plain state."""
         self.runs += 1
@@ -154,6 +162,15 @@ def test_a_misspelt_field_is_refused_and_undone() -> None:
     assert str(again.error) == str(outcome.error)
     known, _ = cell.run(Message("count", ()))
     assert known.value == 1
+
+
+def test_a_field_is_not_returned() -> None:
+    """Its reader would hold it beside later turns; a copy is fine."""
+    cell = started(Misspelt)
+    returned, _ = cell.run(Message("leak"))
+    assert "return a plain copy" in str(returned.error)
+    copied, _ = cell.run(Message("copy"))
+    assert copied.value == 0
 
 
 def test_a_turn_that_raises_leaves_nothing() -> None:

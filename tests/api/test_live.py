@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from comity import Actor, LinkError, Map, Node, Ref, StoreError, UsageError
+from comity.drivers.dispatch.errors import ActorStopped
 from tests.node.ledger import Ledger
 
 _SECONDS = 20.0
@@ -156,6 +157,45 @@ def test_a_ref_is_not_the_actor(open_node: Callable[[str], Node]) -> None:
     with pytest.raises(AttributeError, match="a field: read it in a method"):
         _ = ref.lines
     assert not hasattr(ref, "nothing")
+
+
+class Unstarted(Actor):
+    """Cannot be hosted."""
+
+    lines: Map[str, int]
+
+    def on_start(self) -> None:
+        """Fail."""
+        raise ValueError("no socket")
+
+
+def test_an_actor_that_cannot_start_is_not_handed_out(open_node: Callable[[str], Node]) -> None:
+    """Whoever opens it hears why."""
+    with pytest.raises(ActorStopped, match="no socket"):
+        open_node("alice").create(Unstarted)
+
+
+def test_the_one_actor_of_a_class_is_opened_or_made(open_node: Callable[[str], Node]) -> None:
+    """Made at the first time, opened at every other; several must be told apart."""
+    alice = open_node("alice")
+    first = alice.open_or_create(Ledger)
+    assert alice.open_or_create(Ledger) is first
+    alice.create(Loser)
+    assert alice.open_or_create(Ledger) is first
+    alice.create(Ledger)
+    with pytest.raises(UsageError, match="holds 2 actors of type 'Ledger'"):
+        alice.open_or_create(Ledger)
+
+
+def test_what_is_no_device_or_address_is_refused(open_node: Callable[[str], Node]) -> None:
+    """By name, before anything is written, and the node goes on."""
+    alice = open_node("alice")
+    ref = alice.create(Ledger)
+    with pytest.raises(UsageError, match="is no device"):
+        ref.remove(b"x")
+    with pytest.raises(UsageError, match="not an address"):
+        alice.use_relay("nonsense")
+    assert ref.ask(Ledger.enter, "milk", 1).get(timeout=_SECONDS) == 1
 
 
 def test_a_relay_hands_over_between_two_that_are_never_online_together(

@@ -38,6 +38,9 @@ _CELL: Final = "_comity_cell"
 """Where an actor finds its cell; the field descriptors look there (`crdt.descriptor`)."""
 
 
+_PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes, tuple))
+"""What most turns return; of anything else it is asked whether it is a field."""
+
 _SILENT: Final = Outcome(None, None, 0, b"")
 
 
@@ -270,6 +273,8 @@ class Cell:
             value = handler(*arguments, **keywords) if keywords else handler(*arguments)
             if len(attributes) != known:
                 self._refuse_attributes(known)
+            if type(value) not in _PLAIN:
+                self._refuse_view(value)
         except BaseException as error:
             self._state.rollback()
             if not isinstance(error, Exception):
@@ -289,6 +294,16 @@ class Cell:
         self._own[self._serial] = turn
         ended = TurnEnded(self.topic, self._serial, self._beat, operations)
         return Outcome(value, None, self._serial, operations), ended
+
+    def _refuse_view(self, value: object) -> None:
+        """Raise if a turn returns a field: whoever asked would read it beside later turns."""
+        for field, view in zip(self._type.schema.fields, self._state.views, strict=True):
+            if value is view:
+                raise UsageError(
+                    f"{self._type.name}.{field.name} was returned as it stands, and goes on "
+                    f"changing: return a plain copy, such as dict(...), list(...), str(...) or "
+                    f"int(...) of it"
+                )
 
     def _refuse_attributes(self, known: int) -> None:
         """Raise if a turn set attributes that `on_start` had not: misspelt fields, mostly."""

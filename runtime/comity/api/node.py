@@ -28,12 +28,12 @@ from comity.api.control import Control
 from comity.api.ref import Ref
 from comity.base.clock import SECOND, Wall
 from comity.base.errors import LinkError, UsageError
-from comity.base.ids import DeviceId, Topic, short
+from comity.base.ids import ID_BYTES, DeviceId, Topic, short
 from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
-from comity.drivers.grpc_link import GrpcLinks, check_free
+from comity.drivers.grpc_link import GrpcLinks, check_free, parse_address
 from comity.drivers.host import Host
 from comity.drivers.listening import LastPorts
 from comity.drivers.lock import StoreLock
@@ -223,6 +223,15 @@ class Node:
         assert isinstance(topic, bytes)
         return cast("Ref[A]", self._activate(actor_type, Topic(topic), new=True))
 
+    def open_or_create(self, actor_class: type[A]) -> Ref[A]:
+        """Open the one actor of this class in the store; found it at the first time.
+
+        Raises: UsageError that names them, if the store holds several.
+        """
+        name = ActorType.of(actor_class).name
+        held = any(topic.actor_type == name for topic in self.status().topics)
+        return self.open(actor_class) if held else self.create(actor_class)
+
     def open(self, actor_class: type[A], link: str | bytes | None = None) -> Ref[A]:
         """Open an actor of this class.
 
@@ -309,7 +318,11 @@ class Node:
         return answer
 
     def use_relay(self, address: str) -> None:
-        """Keep this node's actors on the relay at 'host:port', from now on."""
+        """Keep this node's actors on the relay at 'host:port', from now on.
+
+        Raises: UsageError for an address that is none.
+        """
+        parse_address(address)
         self._command(lambda token: commands.UseRelay(token, address))
 
     def on_report(self, listener: Callable[[Report], None]) -> None:
@@ -392,6 +405,10 @@ class Node:
         Raises: UsageError if this device may not, or is the only admin and would leave an
             actor that nobody can let anyone into or out of again.
         """
+        if len(device) != ID_BYTES:
+            raise UsageError(
+                f"{device!r} is no device: give the {ID_BYTES} bytes of a member's `device`"
+            )
         if device == self.device:
             admins = [each for each in self.members(topic) if each.role is Role.ADMIN]
             if [each.device for each in admins] == [device]:
@@ -411,6 +428,7 @@ class Node:
             _check_type(topic, name, actor_type)
             if created is not None:
                 created.get(timeout=_ANSWER_SECONDS)
+            self.look(topic, lambda _: None).get(timeout=_ANSWER_SECONDS)  # it has started
         except BaseException:
             self.put_to_sleep(topic)
             raise
