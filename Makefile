@@ -12,10 +12,10 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 CORE_TESTS := $(wildcard $(addprefix tests/,base crypto log authority crdt wire actor protocol node))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit bench soak mutants docs protos changes clean
+.PHONY: help setup demo test lint types unit bench bench-types soak mutants docs protos changes clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Comity needs Python 3.11 or later: make PYTHON=python3.11")'
@@ -51,6 +51,9 @@ unit: $(READY) ## every test once; the core's own tests also meet the coverage f
 
 bench: $(READY) ## what it costs, side by side with others
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+bench-types: $(READY) ## what counters, maps, sets and lists cost, side by side with others
+	$(PY) benchmarks/bench_types.py
 
 soak: $(READY) ## the tests that take long, fuzzing among them
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/fuzz/atheris.txt \

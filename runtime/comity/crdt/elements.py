@@ -145,10 +145,12 @@ class Elements:
 
     def write(self, turn: int, operation: Operation) -> None:
         """Do one operation that fits in the open turn."""
-        if not self._turns or self._turns[-1] != turn:
-            self._turns.append(turn)
+        turns = self._turns
+        if not turns or turns[-1] != turn:
+            turns.append(turn)
             self._critical.append(1)
-        self._apply(turn, operation)
+        if not self._push(turn, operation):
+            self._apply(turn, operation)
 
     def commit(self, turn: int, operations: Sequence[Operation]) -> None:
         """Keep what the open turn did."""
@@ -211,10 +213,10 @@ class Elements:
         if self._unbound and self._unbound[0][0] < turn:
             self._unbound.clear()
         missing = self._missing_from(turn)
-        out = _NOBODY
         if missing or self._hidden or self._causality.hidden_before(turn):
-            out = missing | self._hidden_in(turn)
-        self._open(missing, out)
+            self._open(missing, missing | self._hidden_in(turn))
+        else:
+            self._close()
         slots = self.slots
         length = slots.length if slots.seen is None else slots.seen_length
         self._turns.append(turn)
@@ -222,7 +224,8 @@ class Elements:
         if not fits(operations, length):
             return False
         for operation in operations:
-            self._apply(turn, operation)
+            if not self._push(turn, operation):
+                self._apply(turn, operation)
         return True
 
     def look(self, turn: int, *, hidden: bool) -> bool:
@@ -256,6 +259,18 @@ class Elements:
         assert all(self._element(slot) == element for slot, element in taken.items())
 
     # ------------------------------------------------------------------ operations
+
+    def _push(self, turn: int, operation: Operation) -> bool:
+        """Append one value, as most turns do, if nothing else needs a look; tell if so."""
+        kind, position, number, values = operation
+        slots = self.slots
+        if kind != INSERT or number != 1 or position != slots.length or self._missing:
+            return False
+        if slots.seen is not None or not slots.push():
+            return False
+        self._slot_turns.append(turn)
+        self._values.append(values[0])
+        return True
 
     def _apply(self, turn: int, operation: Operation) -> None:
         """Do one operation at its positions in the version at hand."""
@@ -373,7 +388,9 @@ class Elements:
     def _missing_from(self, turn: int) -> frozenset[int]:
         """Return the turns of the list that a turn does not have in its past."""
         turns = self._turns
-        index = bisect_left(turns, turn) - 1
+        index = len(turns) - 1
+        while index >= 0 and turns[index] >= turn:
+            index -= 1
         before = self._causality.before
         found: list[int] = []
         while index >= 0:

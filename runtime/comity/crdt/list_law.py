@@ -141,6 +141,25 @@ class ListLaw:
         self._operations.append(operation)
         self._encoded.append([encoded])
 
+    def insert_one(self, position: int, value: Value) -> None:
+        """Insert a value in the open turn; the same as `insert`, and faster."""
+        if self._entered == self._writer.turn:
+            self.insert(position, (value,))
+            return
+        value_type = self._type
+        try:
+            encoded = value_type.encode(value)
+        except UsageError as error:
+            raise UsageError(f"{self.label}: {error}") from None
+        if not value_type.exact:
+            value = value_type.check(value)
+        self._charge(len(encoded))
+        self._growing = [value]
+        operation = Operation(INSERT, position, 1, self._growing)
+        self.elements.write(self._entered, operation)
+        self._operations.append(operation)
+        self._encoded.append([encoded])
+
     def _values(self, values: Sequence[Value]) -> tuple[bytes, list[Value]]:
         """Return the bytes of values, and the values as every replica will read them."""
         value_type = self._type
@@ -170,6 +189,12 @@ class ListLaw:
         operations, self._operations = self._operations, []
         if not operations:
             return b""
+        if len(operations) == 1:
+            ((kind, position, count, _),) = operations
+            ((*values,),) = self._encoded
+            self._encoded.clear()
+            self.elements.commit(turn, operations)
+            return varint(count << _KIND_BITS | kind) + varint(position) + b"".join(values)
         parts: list[bytes] = []
         for (kind, position, count, _), values in zip(operations, self._encoded, strict=True):
             parts += (varint(count << _KIND_BITS | kind), varint(position), *values)

@@ -82,12 +82,12 @@ class List(MutableSequence[T]):
 
     def insert(self, index: SupportsIndex, value: T) -> None:
         """Insert before the element at `index`; one beyond either end means that end."""
-        self._law.insert(self._gap(index), (value,))
+        self._law.insert_one(self._gap(index), value)
 
     def append(self, value: T) -> None:
         """Insert at the end."""
         law = self._law
-        law.insert(len(law.elements), (value,))
+        law.insert_one(law.elements.slots.length, value)
 
     def extend(self, values: Iterable[T]) -> None:
         """Insert at the end, in one piece."""

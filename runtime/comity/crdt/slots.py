@@ -168,6 +168,24 @@ class Slots:
             self._split(number)
         return made
 
+    def push(self) -> bool:
+        """Make a taken slot behind the last one, if that is taken too; tell whether it was.
+
+        The same as `append`, for what most insertions are; without a second version.
+        """
+        block = self._blocks[-1]
+        slots = block.slots
+        if not slots or len(slots) == _BLOCK or not self.shown[slots[-1]]:
+            return False
+        self._left.append(slots[-1])
+        self._right.append(NOWHERE)
+        slots.append(len(self._where))
+        self._where.append(block)
+        self.shown.append(1)
+        block.shown += 1
+        self.length += 1
+        return True
+
     def show(self, slot: int, *, taken: bool) -> None:
         """Say whether a slot is taken in the list as it is now."""
         if self.shown[slot] != taken:
