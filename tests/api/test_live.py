@@ -27,6 +27,10 @@ class Loser(Actor):
 
     lines: Map[str, int]
 
+    def lose(self, name: str) -> None:
+        """Write."""
+        self.lines[name] = 1
+
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
@@ -185,6 +189,24 @@ def test_the_one_actor_of_a_class_is_opened_or_made(open_node: Callable[[str], N
     alice.create(Ledger)
     with pytest.raises(UsageError, match="holds 2 actors of type 'Ledger'"):
         alice.open_or_create(Ledger)
+
+
+def test_what_another_version_wrote_is_told_of(
+    open_node: Callable[[str], Node], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty field that was full yesterday has a reason, and the reason is said."""
+    alice = open_node("alice")
+    first = alice.create(Loser)
+    for name in ("milk", "eggs"):
+        assert first.ask(Loser.lose, name).get(timeout=_SECONDS) is None
+    first.close()
+    assert "does not have" not in caplog.text
+
+    class Retyped(Actor, name="Loser"):
+        lines: Map[str, str]
+
+    assert alice.open(Retyped).snapshot() == {"lines": {}}
+    assert "holds 2 changes of 1 fields that this version of the class" in caplog.text
 
 
 def test_what_is_no_device_or_address_is_refused(open_node: Callable[[str], Node]) -> None:

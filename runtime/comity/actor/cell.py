@@ -222,6 +222,11 @@ class Cell:
         """Return the fields as immutable plain values."""
         return dict(self._state.snapshot())
 
+    def unknown_writes(self) -> tuple[int, int]:
+        """Return how many fields of other versions of the class were written, how often."""
+        unknown = self._state.unknown
+        return len(unknown), sum(unknown.values())
+
     def state_bytes(self) -> bytes:
         """Return the canonical bytes of the state: equal wherever the visible log is."""
         return self._state.encode_state()

@@ -91,6 +91,12 @@ _LOOK_SECONDS = 0.2
 _HEX_MIN = 8
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
+_UNKNOWN_FIELDS = (
+    "%s %s holds %d changes of %d fields that this version of the class does not have: they "
+    "are kept and passed on, not shown; a field that was renamed keeps its contents with "
+    "field(id='old name'), one of another type begins anew"
+)
+
 _logger = logging.getLogger("comity")
 
 
@@ -423,12 +429,15 @@ class Node:
         cell = Cell(actor_type, topic)
         self._dispatcher.activate(cell)
         created = self._dispatcher.run_create(topic) if new else None
+        started = self.look(topic, lambda cell: cell.unknown_writes())
         try:
             name = self._command(lambda token: commands.Activate(token, topic))
             _check_type(topic, name, actor_type)
             if created is not None:
                 created.get(timeout=_ANSWER_SECONDS)
-            self.look(topic, lambda _: None).get(timeout=_ANSWER_SECONDS)  # it has started
+            fields, writes = started.get(timeout=_ANSWER_SECONDS)
+            if writes:
+                _logger.warning(_UNKNOWN_FIELDS, actor_type.name, short(topic), writes, fields)
         except BaseException:
             self.put_to_sleep(topic)
             raise

@@ -37,6 +37,10 @@ from comity.crdt.writer import Writer
 __all__ = ["Change", "ChangeKind", "State"]
 
 
+_UNKNOWN_MAX: Final = 256
+"""Unknown fields that are counted apart: more than any class has; a hostile writer makes up
+as many as it likes."""
+
 _BY_TAG: Final = attrgetter("tag")
 
 
@@ -77,6 +81,7 @@ class State:
         "_writer",
         "laws",
         "schema",
+        "unknown",
         "views",
     )
 
@@ -85,6 +90,7 @@ class State:
         self.schema = schema
         self._writer = Writer()
         self._hidden: set[int] = set()
+        self.unknown: dict[bytes, int] = {}
         self._last = -1
         self._settled = -1
         made = [each.make(self._writer, causality, self._hidden) for each in schema.fields]
@@ -151,8 +157,12 @@ class State:
         assert self._writer.turn < 0
         self._last = self._settled = turn
         if 5 < len(operations) == 5 + operations[4] < 0x85:  # one small group, as most turns
-            known = self._by_tag.get(operations[:TAG_BYTES])
-            return (_fold(turn, *known, Reader(operations, 5)),) if known is not None else ()
+            tag = operations[:TAG_BYTES]
+            known = self._by_tag.get(tag)
+            if known is None:
+                self._not_known(tag)
+                return ()
+            return (_fold(turn, *known, Reader(operations, 5)),)
         try:
             groups = self._groups(operations)
         except Malformed as error:
@@ -217,6 +227,11 @@ class State:
 
     # ------------------------------------------------------------------ inside
 
+    def _not_known(self, tag: bytes) -> None:
+        """Count what is written to a field that this version of the class does not have."""
+        if tag in self.unknown or len(self.unknown) < _UNKNOWN_MAX:
+            self.unknown[tag] = self.unknown.get(tag, 0) + 1
+
     def _groups(self, operations: bytes) -> list[tuple[Law, str, Reader]]:
         """Cut a turn into the groups of known fields."""
         reader = Reader(operations)
@@ -231,7 +246,9 @@ class State:
             start = reader.position
             reader.take(size)
             known = self._by_tag.get(tag)
-            if known is not None:
+            if known is None:
+                self._not_known(tag)
+            else:
                 groups.append((*known, Reader(operations, start, start + size)))
         return groups
 
