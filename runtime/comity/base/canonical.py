@@ -29,6 +29,10 @@ def varint(value: int) -> bytes:
     assert 0 <= value < 1 << 64, value
     if value < 0x80:
         return bytes((value,))
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 0x20_0000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -100,6 +104,14 @@ class Reader:
         if position < end and data[position] < 0x80:  # most lengths and counts are small
             self._position = position + 1
             return data[position]
+        if position + 2 < end:  # two or three bytes, as below
+            second, third = data[position + 1], data[position + 2]
+            if 0 < second < 0x80:
+                self._position = position + 2
+                return data[position] & 0x7F | second << 7
+            if second > 0x7F and 0 < third < 0x80:
+                self._position = position + 3
+                return data[position] & 0x7F | (second & 0x7F) << 7 | third << 14
         value = shift = 0
         for _ in range(VARINT_BYTES_MAX):
             if position >= end:

@@ -170,9 +170,9 @@ def _int_size(value: int) -> int:
 
 
 def _decode_int(reader: Reader) -> int:
-    value = reader.zigzag()
-    if value != -(1 << 63):
-        return value
+    code = reader.varint()
+    if code != (1 << 64) - 1:  # the escape
+        return code >> 1 if not code & 1 else -((code + 1) >> 1)
     data = reader.blob(INT_BYTES_MAX)
     value = int.from_bytes(data, "little", signed=True)
     if -(1 << 63) < value < 1 << 63 or len(data) != _int_size(value):

@@ -217,10 +217,12 @@ class Elements:
             self._open(missing, missing | self._hidden_in(turn))
         else:
             self._close()
-        slots = self.slots
-        length = slots.length if slots.seen is None else slots.seen_length
         self._turns.append(turn)
         self._critical.append(not missing)
+        if len(operations) == 1 and self._push(turn, operations[0]):
+            return True
+        slots = self.slots
+        length = slots.length if slots.seen is None else slots.seen_length
         if not fits(operations, length):
             return False
         for operation in operations:

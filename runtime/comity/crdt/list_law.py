@@ -29,6 +29,7 @@ _OUT: Final = -2
 """The turn of a field that has not entered one; no writer's turn is ever this."""
 
 _KIND_BITS: Final = 2
+_ONE_INSERT: Final = 1 << _KIND_BITS | INSERT
 _POSITION_MAX: Final = (1 << 32) - 1
 """Largest position or count that decodes: more than a device can hold."""
 
@@ -215,6 +216,14 @@ class ListLaw:
         operations: list[Operation] = []
         while True:
             head = reader.varint()
+            if head == _ONE_INSERT:  # as in most turns
+                position = reader.varint()
+                if position > _POSITION_MAX:
+                    raise Malformed(f"one element at position {position}")
+                operations.append(Operation(INSERT, position, 1, (decode(reader),)))
+                if not reader.left:
+                    return operations
+                continue
             kind, count = head & (1 << _KIND_BITS) - 1, head >> _KIND_BITS
             position = reader.varint()
             if (
