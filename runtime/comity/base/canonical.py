@@ -55,7 +55,7 @@ class Reader:
     def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """Read `data[start:end]`."""
         self._data = data
-        self._position = start
+        self._position: int = start
         self._end = len(data) if end is None else end
         assert 0 <= start <= self._end <= len(data)
 
