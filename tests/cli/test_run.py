@@ -264,6 +264,20 @@ def test_a_corrupt_store_is_named_and_left_alone(comity: Run, store: Path) -> No
     assert comity("run", TODO, "show", "--store", store, OPEN).stdout == "[ ] milk\n"
 
 
+def test_looking_calls_nobody(comity: Run, start: Start, store: Path, tmp_path: Path) -> None:
+    """Without a running node a store is read, and no peer hears of it."""
+    start(store, "run", TODO, OPEN)
+    link = comity("invite", "writer", "--store", store).stdout.strip()
+    friend = tmp_path / "friend"
+    assert comity("join", link, TODO, "--store", friend, OPEN).returncode == 0
+    log = tmp_path / "store.log"
+    before = log.read_text("utf-8").count("linked with")
+    assert "link " not in comity("status", "--store", friend).stdout
+    assert comity("snapshot", TODO, "--store", friend).returncode == 0
+    assert comity("members", "--store", friend).stdout.count("\n") == 2
+    assert log.read_text("utf-8").count("linked with") == before
+
+
 def test_looking_makes_no_store(comity: Run, store: Path) -> None:
     """Commands that only look refuse a store that is not there, and leave it so."""
     for words in (("status",), ("members",), ("why", "12345678"), ("snapshot", TODO)):

@@ -34,9 +34,10 @@ from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
 from comity.drivers.grpc_link import GrpcLinks, check_free, parse_address
-from comity.drivers.host import Host
+from comity.drivers.host import Host, LinkDriver
 from comity.drivers.listening import LastPorts
 from comity.drivers.lock import StoreLock
+from comity.drivers.no_links import NoLinks
 from comity.drivers.sqlite_store import SqliteStore
 from comity.drivers.store import (
     CONTROL_FILE,
@@ -111,11 +112,12 @@ class Node:
         adds the address that others reach it at, where that differs: behind a forwarder.
     relays: addresses of relays that keep this node's actors available while it is offline.
     relay: be a relay: keep sealed commits for others, host no actors.
+    online: False to call nobody and take no calls, for a look at the store.
 
     Raises: UsageError with the fix, for what cannot work; StoreError, LinkError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (one for each option)
         self,
         path: str | Path,
         *,
@@ -124,9 +126,12 @@ class Node:
         listen: str | tuple[str, str] | None = "127.0.0.1:0",
         relays: Sequence[str] = (),
         relay: bool = False,
+        online: bool = True,
     ) -> None:
         """Open the store, start the node, take connections."""
         at, known_as = listen if isinstance(listen, tuple) else (listen, None)
+        if not online:
+            at, known_as = None, None
         if at is not None:
             check_free(at)  # before a store is made for nothing
         self.path = Path(path).expanduser()
@@ -142,10 +147,12 @@ class Node:
                 may_wait=lambda: not self._host.is_here,
             )
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
-            self._links = GrpcLinks(self._host.emit, self._host.next_link)
-            self.address = self._listen(at)
-            undo.callback(self._links.close)
-            self._host.start(self._dispatcher, self._links)
+            links: LinkDriver = NoLinks(self._host.emit)
+            if online:
+                links = grpc = GrpcLinks(self._host.emit, self._host.next_link)
+                self.address = self._listen(grpc, at)
+                undo.callback(grpc.close)
+            self._host.start(self._dispatcher, links)
             undo.callback(self._host.close)
             self._making.end()
             if at is not None and self.address is not None:
@@ -161,18 +168,18 @@ class Node:
             undo.callback(server.close)
             self._undo = undo.pop_all()
 
-    def _listen(self, listen: str | None) -> str | None:
+    def _listen(self, links: GrpcLinks, listen: str | None) -> str | None:
         """Take connections, where the last time if any free port will do."""
         if listen is None:
-            return self._links.start(None)
+            return links.start(None)
         wanted = self._ports.recall(listen)
         try:
-            bound = self._links.start(wanted)
+            bound = links.start(wanted)
         except LinkError as error:
             if wanted == listen:
                 raise
             _logger.warning("another port than the last time: %s", error)
-            bound = self._links.start(listen)
+            bound = links.start(listen)
         return bound
 
     def _open_store(

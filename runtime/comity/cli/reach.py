@@ -81,9 +81,16 @@ def _is_free(store: Path, *, raises: bool) -> bool:
 
 @contextmanager
 def reach(
-    access: Access, *, actor_class: type[Actor] | None = None, actor: str | None = None
+    access: Access,
+    *,
+    actor_class: type[Actor] | None = None,
+    actor: str | None = None,
+    looks: bool = True,
 ) -> Generator[Ask]:
-    """Reach the node of an existing store; if that is opened here, so is the actor in it."""
+    """Reach the node of an existing store; if that is opened here, so is the actor in it.
+
+    looks: nothing is changed, so a node that is opened here calls nobody.
+    """
     ask = running(access.store)
     if ask is not None:
         yield ask
@@ -95,7 +102,7 @@ def reach(
         )
     from comity.api.control import Control
 
-    with open_node(access, listen=None) as node:
+    with open_node(access, listen=None, online=not looks) as node:
         if actor_class is not None:
             node.open(actor_class, actor)
         yield Control(node).handle
@@ -107,6 +114,7 @@ def open_node(
     listen: str | tuple[str, str] | None,
     relays: tuple[str, ...] = (),
     relay: bool = False,
+    online: bool = True,
 ) -> Node:
     """Open the store of a command, unlocked as its options say.
 
@@ -124,4 +132,5 @@ def open_node(
         listen=listen,
         relays=relays,
         relay=relay,
+        online=online,
     )

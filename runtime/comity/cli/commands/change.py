@@ -60,7 +60,7 @@ def remove(*, access: Access, device: str, yes: bool, actor: str | None, as_json
     from comity.cli.reach import reach
     from comity.cli.show import print_json
 
-    with reach(access) as ask:
+    with reach(access, looks=False) as ask:
         members = ask({"do": "members", "actor": actor})
         own = [each["device"] for each in members["members"] if each["this"]]
         if not yes and any(each.startswith(device.lower()) for each in own):
