@@ -296,20 +296,17 @@ class Elements:
 
     def _insert(self, turn: int, left: int, values: Sequence[Value]) -> range:
         slots, missing = self.slots, self._missing
-        if missing:
-            turns = self._slot_turns
+        turns = self._slot_turns
 
-            def is_known(slot: int) -> bool:
-                return turns[slot] not in missing
+        def is_known(slot: int) -> bool:
+            return turns[slot] not in missing
 
-            def goes_before(other: int) -> bool:
-                tie = self._causality.tie
-                return tie(self.tag, turn) < tie(self.tag, turns[other])
+        def goes_before(other: int) -> bool:
+            tie = self._causality.tie
+            return tie(self.tag, turn) < tie(self.tag, turns[other])
 
-            right = slots.next_known(left, is_known)
-            made = slots.append(left, right, len(values), goes_before)
-        else:
-            made = slots.append(left, slots.next_known(left, None), len(values), None)
+        gap = slots.gap(left, is_known if missing else None)
+        made = slots.append(left, gap, len(values), goes_before)
         self._slot_turns.extend([turn] * len(values))
         self._values.extend(values)
         return made

@@ -9,7 +9,7 @@ Owns: the order of slots, their counts. May not know: elements, operations, caus
     block      up to 512 slots that stand side by side, and how many of each kind are taken
 
 An insertion keeps what its author saw on either side, taken or not. Slots that its author did
-not know and that stand between the two are compared (`place`): runs do not interleave.
+not know and that stand between the two are compared (`_place`): runs do not interleave.
 Finding costs a walk over the blocks: n / 512, or nothing at the end of the list.
 Source: Weidner & Kleppmann 2023, section 5 (the order of YjsMod, which equals FugueMax).
 """
@@ -121,33 +121,44 @@ class Slots:
             position -= block.shown
         raise AssertionError(position)
 
-    def next_known(self, slot: int, is_known: Callable[[int], bool] | None) -> int:
-        """Return the first slot after one that is known, NOWHERE if none is."""
-        number, index = self._after(slot)
+    def gap(
+        self, left: int, is_known: Callable[[int], bool] | None
+    ) -> tuple[dict[int, None], int]:
+        """Return the slots behind one that are not known, in order, and the first that is.
+
+        is_known: None if all are. NOWHERE is the start, and the end.
+        """
+        number, index = self._after(left)
+        between: dict[int, None] = {}
         while number < len(self._blocks):
             slots = self._blocks[number].slots
             while index < len(slots):
                 if is_known is None or is_known(slots[index]):
-                    return slots[index]
+                    return between, slots[index]
+                between[slots[index]] = None
                 index += 1
             number, index = number + 1, 0
-        return NOWHERE
+        return between, NOWHERE
 
     # ------------------------------------------------------------------ writing
 
     def append(
-        self, left: int, right: int, count: int, goes_before: Callable[[int], bool] | None
+        self,
+        left: int,
+        gap: tuple[dict[int, None], int],
+        count: int,
+        goes_before: Callable[[int], bool],
     ) -> range:
-        """Make slots between two, one after another, taken in both versions; return them.
+        """Make slots behind one, one after another, taken in both versions; return them.
 
-        goes_before: tells whether the new slots go before another one in the same gap; None if
-        nothing can be between the two.
+        gap: what `gap` returned for `left`. goes_before: tells whether the new slots go before
+        another one that was made between the same two.
         """
+        between, right = gap
         first = len(self._where)
         made = range(first, first + count)
-        number, index = self._after(left)
-        if goes_before is not None:
-            number, index = self._place(number, index, left, right, goes_before)
+        after = self._place(between, left, right, goes_before) if between else left
+        number, index = self._after(after)
         block = self._blocks[number]
         if index == len(block.slots):
             block.slots.extend(made)
@@ -245,48 +256,33 @@ class Slots:
             return number, len(block.slots)
         return number, block.slots.index(slot) + 1
 
-    def _key(self, slot: int, *, end: int) -> tuple[int, int]:
-        """Return what orders slots; NOWHERE goes to the start if `end` is 0, else behind."""
-        if slot == NOWHERE:
-            return (-1, 0) if not end else (len(self._blocks), 0)
-        number, index = self._after(slot)
-        return number, index - 1
-
     def _place(
         self,
-        number: int,
-        index: int,
+        between: dict[int, None],
         left: int,
         right: int,
         goes_before: Callable[[int], bool],
-    ) -> tuple[int, int]:
-        """Return where a new slot goes among those that stand between its sides."""
-        left_key = self._key(left, end=0)
-        right_key = self._key(right, end=1)
-        found = number, index
+    ) -> int:
+        """Return behind which slot a new one goes among those that stand between its sides.
+
+        What is on the left of one of them is `left`, another of them, or lies before `left`;
+        what is on its right is `right`, another of them, or lies behind `right`.
+        """
+        found = left
         scanning = False
-        while number < len(self._blocks):
-            slots = self._blocks[number].slots
-            if index == len(slots):
-                number, index = number + 1, 0
-                continue
-            other = slots[index]
-            if other == right:
-                break
-            other_left = self._key(self._left[other], end=0)
-            if other_left < left_key:
-                break
-            if other_left == left_key:
-                other_right = self._key(self._right[other], end=1)
-                if other_right == right_key:
+        for other in between:
+            other_left, other_right = self._left[other], self._right[other]
+            if other_left == left:
+                if other_right == right:
                     if goes_before(other):
                         break
                     scanning = False
                 else:
-                    scanning = other_right < right_key
-            index += 1
+                    scanning = other_right in between
+            elif other_left not in between:
+                break
             if not scanning:
-                found = number, index
+                found = other
         return found
 
     def _split(self, number: int) -> None:
