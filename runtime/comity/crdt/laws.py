@@ -407,6 +407,10 @@ class KeyedLaw:
     def fold(self, turn: int, parsed: dict[Key, Value]) -> tuple[Key, ...]:
         """Write all entries."""
         write = self.writes.fold
+        if len(parsed) == 1:  # as most turns
+            ((key, value),) = parsed.items()
+            write(turn, key, value)
+            return (key,)
         for key, value in parsed.items():
             write(turn, key, value)
         return tuple(parsed)

@@ -207,7 +207,12 @@ class Writes:
         self._alone.append(1)
         if tips is not None:
             del self._tips[key]
-        self._set(key, value)
+        if value is ABSENT:
+            self._set(key, value)
+            return
+        if key not in self.values:
+            self._order = None
+        self.values[key] = value
 
     def changed(self, turn: int) -> tuple[Key, ...]:
         """Decide anew after a turn was hidden or shown; return the keys that it wrote."""
