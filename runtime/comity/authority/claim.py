@@ -73,9 +73,11 @@ def claim_of(graph: Ancestry, inner: Inner, epoch: int | None) -> Claim:
     entry: AuthorityEntry | None = None
     needs = Role.READER
     for each in inner.entries:
-        if isinstance(each, AuthorityEntry):
+        if isinstance(each, TurnEntry):  # asked first: most are
+            needs = Role.WRITER
+        elif isinstance(each, AuthorityEntry):
             entry = each
-        elif isinstance(each, TurnEntry | UndoEntry | EpochEntry):
+        elif isinstance(each, UndoEntry | EpochEntry):
             needs = Role.WRITER
     parents = tuple([_known(graph, parent) for parent in inner.parents])
     backlink = None if inner.backlink is None else _known(graph, inner.backlink)

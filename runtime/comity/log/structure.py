@@ -37,13 +37,13 @@ def check_structure(graph: Graph, inner: Inner, sealed: Sealed) -> Rejected | No
         return Rejected(Reason.MALFORMED, "inside it is of another kind than outside")
     if inner.is_genesis:
         return _check_genesis(graph, inner, sealed)
-    missing = missing_parents(graph, inner.parents)
-    if missing:
-        return Rejected(Reason.PARENT_UNKNOWN, f"{short(missing[0])}, {len(missing)} in all")
     parents = [number for number in map(graph.index_of, inner.parents) if number is not None]
-    if not graph.is_minimal(parents):
+    if len(parents) != len(inner.parents):
+        missing = missing_parents(graph, inner.parents)
+        return Rejected(Reason.PARENT_UNKNOWN, f"{short(missing[0])}, {len(missing)} in all")
+    if len(parents) > 1 and not graph.is_minimal(parents):
         return Rejected(Reason.PARENTS_NOT_MINIMAL)
-    gen = 1 + max(graph.gen_of(parent) for parent in parents)
+    gen = 1 + max(map(graph.gen_of, parents))
     if sealed.gen != gen:
         return Rejected(Reason.WRONG_GEN, f"{sealed.gen}, {gen} expected")
     return _check_chain(graph, inner, parents)
@@ -64,7 +64,7 @@ def _check_chain(graph: Graph, inner: Inner, parents: list[int]) -> Rejected | N
     if inner.backlink is None:
         return None
     backlink = graph.index_of(inner.backlink)
-    if backlink is None or not graph.contains(parents, backlink):
+    if backlink is None or not (backlink in parents or graph.contains(parents, backlink)):
         return Rejected(Reason.WRONG_BACKLINK, f"{short(inner.backlink)} is not in its past")
     if graph.author_of(backlink) != inner.author:
         return Rejected(Reason.WRONG_BACKLINK, f"{short(inner.backlink)} has another author")

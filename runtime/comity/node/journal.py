@@ -255,13 +255,13 @@ class Journal:
         if not isinstance(opened, tuple):
             return opened
         sealed, plain, key, epoch = opened
-        peeked = peek_parents(plain)
-        if isinstance(peeked, Rejected):
-            return peeked
-        missing = missing_parents(self.graph, peeked.parents)
+        inner = decode_inner(plain, self.graph.facts)
+        named = peek_parents(plain) if isinstance(inner, Rejected) else inner
+        if isinstance(named, Rejected):
+            return named
+        missing = missing_parents(self.graph, named.parents)
         if missing:
             return Missing(identifier, missing, b"")
-        inner = decode_inner(plain, self.graph.facts)
         if isinstance(inner, Rejected):
             return inner
         refusal = check_structure(self.graph, inner, sealed)
