@@ -48,13 +48,17 @@ __all__ = [
     "CommitGrant",
     "Grant",
     "Inner",
+    "Parts",
     "Past",
     "Peeked",
     "RootGrant",
     "decode_inner",
     "encode_inner",
+    "following_head",
+    "join_parts",
     "padded_bytes",
     "peek_parents",
+    "split_inner",
 ]
 
 _FIRST: Final = 0
@@ -168,6 +172,20 @@ class Peeked:
     backlink: CommitId | None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An encoded inner taken apart: its columns in a run.
+
+    head: all that stands before the wall time. follows: the only parent, if it is the backlink
+    and the grant is implied, so that the head follows from it; else None.
+    """
+
+    head: bytes
+    wall: Wall
+    body: bytes
+    follows: CommitId | None
+
+
 def padded_bytes(length: int) -> int:
     """Return the length to which an inner of `length` bytes is padded. Idempotent."""
     assert length > 0
@@ -183,9 +201,7 @@ def encode_inner(inner: Inner, past: Past) -> bytes:
 
     The caller answers for the chain: a backlink must be known, of the same author, one lower.
     """
-    body = encode_entries(inner.entries)
-    raw = b"".join((_encode_head(inner, past), varint(inner.wall), varint(len(body)), body))
-    return raw + bytes(padded_bytes(len(raw)) - len(raw))
+    return join_parts(_encode_head(inner, past), inner.wall, encode_entries(inner.entries))
 
 
 def _encode_head(inner: Inner, past: Past) -> bytes:
@@ -239,6 +255,40 @@ def peek_parents(data: bytes) -> Peeked | Rejected:
     if isinstance(head, Rejected):
         return head
     return Peeked(head.parents, head.backlink if head.chain == _STATED else None)
+
+
+def split_inner(data: bytes) -> Parts | Rejected:
+    """Take an encoded inner apart, without its past. `join_parts` puts it together again.
+
+    Rejected: MALFORMED, NOT_CANONICAL. What the body says is not looked at.
+    """
+    reader = Reader(data)
+    try:
+        head = _read_head(reader)
+        if isinstance(head, Rejected):
+            return head
+        stop = reader.position
+        wall = Wall(reader.varint())
+        body = reader.blob(COMMIT_BYTES_MAX)
+        if padded_bytes(reader.position) != len(data) or any(reader.rest()):
+            return Rejected(Reason.NOT_CANONICAL, "the padding is not the one permitted")
+    except Malformed as error:
+        return Rejected(Reason.MALFORMED, str(error))
+    follows = None
+    if head.chain == _PARENT and head.auth is None and len(head.parents) == 1:
+        follows = head.parents[0]
+    return Parts(data[:stop], wall, body, follows)
+
+
+def following_head(parent: CommitId) -> bytes:
+    """Return the head of a commit whose only parent is its backlink, its grant implied."""
+    return bytes((_PARENT | _AUTH_IMPLIED << _AUTH_SHIFT, 1)) + parent
+
+
+def join_parts(head: bytes, wall: Wall, body: bytes) -> bytes:
+    """Return an encoded inner, padded."""
+    raw = b"".join((head, varint(wall), varint(len(body)), body))
+    return raw + bytes(padded_bytes(len(raw)) - len(raw))
 
 
 def decode_inner(data: bytes, past: Past) -> Inner | Rejected:
