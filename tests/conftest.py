@@ -14,6 +14,10 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Nobody's keyring is asked, and none of ours is found in its place: keyring takes the first
+# backend that it knows of for the whole process, also one that a test has defined.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+
 # No deadlines: the machine is shared, and a slow moment is not a broken property. In CI the
 # search is the same each time, so that a red run is the change's; elsewhere it is fresh.
 settings.register_profile(
