@@ -10,6 +10,7 @@ one way to write them. Seeds are bytes that the real encoders made. May not know
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ from comity.log.entries import (
 )
 from comity.log.graph import Graph
 from comity.log.inner import (
+    ChainFacts,
     CommitGrant,
     Inner,
     RootGrant,
@@ -53,6 +55,7 @@ from comity.log.inner import (
     padded_bytes,
     peek_parents,
 )
+from comity.log.runs import RUN_COMMITS_MAX, Run, decode_run, open_run, parse_run
 from comity.log.seal import ContentKey, seal
 from comity.log.sealed import assemble, clear_data, parse
 from comity.log.wraps import check_wraps, unwrap_key
@@ -61,7 +64,7 @@ from comity.node.journal import Checked, Hand, Inserted, Journal
 from comity.node.step import Step
 from comity.wire import records
 from comity.wire.codec import ProtobufCodec
-from tests.log import vectors
+from tests.log import run_vectors, vectors
 from tests.protocol import sessions
 
 __all__ = ["TARGETS", "Target"]
@@ -209,6 +212,29 @@ def acceptance(data: bytes) -> object:
     padded = data + bytes(padded_bytes(len(data)) - len(data))
     sealed = seal(CRYPTO, member.key, clear_data(1, member.epoch), padded)
     return member.journal.examine(records.Commit(sealed, bytes(64)), trusted=True)
+
+
+def _columns() -> list[bytes]:
+    cases = json.loads(run_vectors.FILE.read_text())["runs"]
+    return [bytes.fromhex(case["columns"]) for case in cases]
+
+
+@target(_columns)
+def run(data: bytes) -> object:
+    """`open_run` and `decode_run` of columns that a member has sealed, or junk."""
+    member = _member()
+    parse_run(data)
+    packed = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    columns = packed.compress(data) + packed.flush()
+    head = b"\xc2\1\0\0" + bytes([1]) * 8 + member.epoch[:16]
+    for plain in (bytes(64) + columns, data):
+        sealed = parse_run(seal(CRYPTO, member.key, head, plain))
+        assert not isinstance(sealed, Rejected)
+        found = open_run(CRYPTO, member.key, sealed)
+        if isinstance(found, Run):
+            assert len(found.members) <= RUN_COMMITS_MAX
+            decode_run(found, lambda _: ChainFacts(DeviceId(bytes(32)), 0, RootGrant(0)))
+    return None
 
 
 @target(lambda: [bytes(64), bytes(range(64)) * 2, b""])
