@@ -5,8 +5,8 @@ second holds five edits, each a turn of its own (`--turns 1`: one turn of all fi
 sealed as one commit. The joiner opens every run, rebuilds and hashes every commit, checks
 structure, authority and the last signature, and inserts into graph and authority; then it folds
 the text. No disk. Reads the public trace beside the project, and says so where it is absent.
-Run as `python benchmarks/bench_cold_log.py [--turns 1]`; takes half a minute. Targets: at most 6
-times the bytes of loro, less than 10 s.
+Run as `python benchmarks/bench_cold_log.py [--turns 1]`; takes half a minute. Targets: at most
+6 times the bytes of loro, less than 10 s.
 """
 
 from __future__ import annotations
