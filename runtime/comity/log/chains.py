@@ -119,14 +119,17 @@ class Chains:
         commit = len(self._position_of)
         number = self._chain_of[previous] if previous is not None else _ABSENT
         extends = previous is not None and self._chains[number].commits[-1] == previous
+        facts: dict[int, int] = {}
         if extends:
             chain = self._chains[number]
-            facts = self._learnt(parents, chain.latest, chain.base)
+            if len(parents) > 1 or parents[0] != previous:  # else there is nothing to learn
+                facts = self._learnt(parents, chain.latest, chain.base)
         else:
             number = len(self._chains)
             chain, facts = self._start(parents, branch=branch)
         position = len(chain.commits)
-        chain.learn(position, facts)
+        if facts:
+            chain.learn(position, facts)
         chain.commits.append(commit)
         chain.latest[number] = position
         if not extends:

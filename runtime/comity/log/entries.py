@@ -324,10 +324,10 @@ def _decode_genesis(payload: bytes) -> GenesisEntry:
 
 
 def _decode_turn(payload: bytes) -> TurnEntry:
+    if payload and payload[0] == _NO_CAUSE:  # as most turns
+        return TurnEntry(payload[1:])
     reader = Reader(payload)
     form = reader.u8()
-    if form == _NO_CAUSE:
-        return TurnEntry(payload[1:])
     if form != _CAUSE:
         raise Malformed(f"a turn of form {form}")
     sender = DeviceId(reader.take(ID_BYTES))

@@ -270,7 +270,7 @@ def split_inner(data: bytes) -> Parts | Rejected:
         stop = reader.position
         wall = Wall(reader.varint())
         body = reader.blob(COMMIT_BYTES_MAX)
-        if padded_bytes(reader.position) != len(data) or any(reader.rest()):
+        if padded_bytes(reader.position) != len(data) or reader.rest().strip(b"\0"):
             return Rejected(Reason.NOT_CANONICAL, "the padding is not the one permitted")
     except Malformed as error:
         return Rejected(Reason.MALFORMED, str(error))
@@ -304,7 +304,7 @@ def decode_inner(data: bytes, past: Past) -> Inner | Rejected:
             return head
         wall = Wall(reader.varint())
         body = reader.blob(COMMIT_BYTES_MAX)
-        if padded_bytes(reader.position) != len(data) or any(reader.rest()):
+        if padded_bytes(reader.position) != len(data) or reader.rest().strip(b"\0"):
             return Rejected(Reason.NOT_CANONICAL, "the padding is not the one permitted")
     except Malformed as error:
         return Rejected(Reason.MALFORMED, str(error))
