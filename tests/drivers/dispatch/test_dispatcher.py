@@ -438,6 +438,26 @@ def test_who_must_not_wait_is_told_at_once(build: Callable[..., House]) -> None:
     assert isinstance(seen.get(timeout=PATIENCE).__cause__, DeadlockError)
 
 
+def test_an_error_that_nobody_reads_is_logged(
+    build: Callable[..., House], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, when the future is dropped; not if somebody read it, nor for what went well."""
+    house = build()
+    topic = house.activate(Probe)
+    for method in ("add", "spoil"):
+        reply = house.ask(topic, method)
+        house.settle(topic)
+        del reply
+    gc.collect()
+    (record,) = [each for each in caplog.records if "nobody read" in each.message]
+    assert record.message.startswith("spoil raised")
+    caplog.clear()
+    with pytest.raises(ValueError, match="spoilt"):
+        house.ask(topic, "spoil").get(timeout=PATIENCE)
+    gc.collect()
+    assert "nobody read" not in caplog.text
+
+
 def test_an_actor_that_uses_up_its_time_goes_to_the_back(build: Callable[..., House]) -> None:
     """Two actors with five long turns each, then a third: it waits for one turn of each."""
     house = build(workers=1)

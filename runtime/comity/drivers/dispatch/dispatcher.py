@@ -193,7 +193,9 @@ class Dispatcher:
         The reply is what the handler returns or raises, once it is durable; ActorStopped if
         the actor is not hosted here or stops first. Raises: MailboxFull, as `tell`.
         """
-        return self._post(topic, message)
+        future = self._post(topic, message)
+        future.subject = message.method
+        return future
 
     def call(self, topic: Topic, fn: Callable[[Cell], T]) -> Future[T]:
         """Run a function that only reads while holding the cell, between turns.

@@ -56,19 +56,26 @@ class Future(pykka.Future[T]):
         "_error",
         "_hook",
         "_hook_lock",
+        "_is_read",
         "_lock",
         "_sources",
         "_trace",
         "_value",
         "answerer",
+        "subject",
     )
 
     answerer: Answerer | None
     """The actor whose turn will make the reply; None once that turn is over."""
 
+    subject: str
+    """What was asked, if an error that nobody reads is to be logged; empty if not."""
+
     def __init__(self, answerer: Answerer | None = None) -> None:
         """Make a pending future."""
         self.answerer = answerer
+        self.subject = ""
+        self._is_read = False
         self._lock = threading.Lock()
         self._done = False
         self._value: T | None = None
@@ -78,6 +85,15 @@ class Future(pykka.Future[T]):
         self._hook: Callable[[float | None], T] | None = None
         self._hook_lock: threading.Lock | None = None
         self._sources: tuple[pykka.Future[Any], ...] | None = None
+
+    def __del__(self) -> None:
+        """Say what went wrong if nobody looked: an error is not dropped in silence."""
+        if self._error is not None and self.subject and not self._is_read:
+            _logger.error(
+                "%s raised, and nobody read the reply: call .get(), await it, or use tell",
+                self.subject,
+                exc_info=self._error,
+            )
 
     def __repr__(self) -> str:
         return f"<Future {'done' if self.done() else 'pending'}>"
@@ -134,6 +150,7 @@ class Future(pykka.Future[T]):
             else:
                 self._wait(timeout)
         if self._error is not None:
+            self._is_read = True
             raise self._error.with_traceback(self._trace)
         return cast("T", self._value)
 
@@ -143,6 +160,7 @@ class Future(pykka.Future[T]):
         It runs on the thread that gives the reply, often the one that drives the node, so
         it must be quick and must not wait. What it raises is logged.
         """
+        self._is_read = True  # or will be: whoever is called has it in hand
         with self._lock:
             if not self._done:
                 is_first = self._callbacks is None
