@@ -55,7 +55,10 @@ def pools() -> Iterator[Callable[..., WorkerPool]]:
     for pool in made:
         assert pool.close(PATIENCE)
         assert pool.workers == 0
-    assert not [each for each in threading.enumerate() if each.name.startswith("comity-")]
+    threads = [each for each in threading.enumerate() if each.name.startswith("comity-")]
+    for thread in threads:  # one that went by itself may be at its last instruction
+        thread.join(PATIENCE)
+    assert not [each for each in threads if each.is_alive()]
 
 
 def run(pool: WorkerPool, *tasks: Task) -> None:
