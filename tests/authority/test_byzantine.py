@@ -19,6 +19,7 @@ from tests.authority.naive import Commit, Naive, Result
 from tests.authority.world import (
     Pick,
     Replica,
+    Story,
     byzantine,
     device_id,
     extend,
@@ -83,7 +84,7 @@ def check_orders(seed: int, orders: int) -> tuple[Result, int]:
         if order == 0:
             replica.authority.check()
             replica.cell.check()
-            state = replica.fold_at_once(shown_by(naive))
+            state = replica.fold_at_once(naive, shown_by(naive))
         assert folded == state, seed
     return expected, flips
 
@@ -113,8 +114,69 @@ def test_what_is_hidden_shows_in_the_state() -> None:
         for commit in play_turns(pick_from(seed + 1), naive)[1:]:
             replica.take(commit)
         everything = frozenset(naive.commits)
-        differ += replica.fold() != replica.fold_at_once(everything)
+        differ += replica.fold() != replica.fold_at_once(naive, everything)
     assert differ > GRAPHS // 40, differ
+
+
+QUARANTINED_PAST = """
+a   R0  r0  g      add A writer
+b   R0  r0  a      add B writer
+x1  A   a   b      data
+x2  A   a   x1     data
+y1  B   b   x1     data
+r   R0  r0  b      remove A
+y2  B   b   y1,r   data
+z1  R0  r0  y2     data
+y3  B   b   y2     data
+z2  R0  r0  z1,y3  data
+x3  A   a   x2     data
+ad  R0  r0  z2,x2  adopt x2
+w   R0  r0  ad     data
+y4  B   b   y3     data
+m   R0  r0  w,y4   data
+"""
+"""B wrote on what A wrote, not knowing of A's removal; then some wrote seeing it hidden, some
+on what was adopted of it, and the last on all of that."""
+
+
+def test_positions_are_read_in_the_version_that_their_author_saw() -> None:
+    """Every order ends alike where hidden turns lie in the past, and to forget them would show.
+
+    Who never gets the one that stays hidden sees the same.
+    """
+    story = Story(QUARANTINED_PAST)
+    assert story.quarantined == "x3"
+    assert story.adopted == "x1 x2"
+    naive, shown = story.twin, shown_by(story.twin)
+    forgetting = 0
+    for seed in range(GRAPHS // 2):
+        pick = pick_from(seed)
+        commits = play_turns(pick, naive, kinds=(2, 3, 4, 4, 5))
+        states: dict[bytes, None] = {}
+        replica = FoldingReplica(DEVICES[:2])
+        for _ in range(4):
+            replica = FoldingReplica(DEVICES[:2])
+            for commit in shuffled(commits, pick):
+                replica.take(commit)
+                if pick(4) == 0:
+                    replica.fold()
+            states[replica.fold()] = None
+            replica.cell.check()
+            states[replica.fold_at_once(naive, shown)] = None
+        assert len(states) == 1, seed
+        lacking = FoldingReplica(DEVICES[:2])
+        for commit in commits[1:]:
+            if commit.name not in naive.result().quarantined:
+                lacking.take(commit)
+                lacking.fold()
+        assert lacking.cell.snapshot() == replica.cell.snapshot(), seed
+        ignorant = FoldingReplica(DEVICES[:2])
+        ignorant.log, ignorant.turns = replica.log, replica.turns
+        ignorant.forgets = True
+        hide = [i for i in range(len(replica.turns)) if replica.log.id_of(i) not in shown]
+        ignorant._feed(range(len(replica.turns)), hide)
+        forgetting += ignorant.cell.state_bytes() not in states
+    assert forgetting > 2, forgetting
 
 
 @pytest.mark.soak
@@ -285,6 +347,29 @@ def test_members_of_any_version() -> None:
             assert replica.authority.members_at(known) == naive.members(version)
             asked += 1
     assert asked == 4 * (GRAPHS // 2)
+
+
+def test_what_any_version_hides() -> None:
+    """`hidden_in` is what the twin says of the same past, of one head or several."""
+    hid = shown = 0
+    for seed in range(45_000, 45_000 + GRAPHS):
+        naive = graph_of(seed)
+        replica = play(listed(naive)[1:])
+        pick = pick_from(seed)
+        accepted = [name for name in naive.commits if name not in naive.rejected]
+        for turn in range(8):
+            heads = [accepted[pick(len(accepted))] for _ in range(1 + (turn % 2) * pick(3))]
+            version = frozenset(heads).union(*(naive.past[head] for head in heads))
+            visible = naive.dynamic(version) | naive.adopted(version)
+            indexes = [replica.graph.index_of(CommitId(head)) for head in heads]
+            known = [index for index in indexes if index is not None]
+            hidden = replica.authority.hidden_in(known)
+            assert {replica.graph.id_of(index) for index in hidden} == version - visible
+            assert list(hidden) == sorted(hidden)
+            hid += len(hidden)
+            shown += len(naive.adopted(version) - naive.dynamic(version))
+    assert hid > GRAPHS
+    assert shown > GRAPHS // 20
 
 
 def test_every_standing_is_explained() -> None:

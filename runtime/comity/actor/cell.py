@@ -60,7 +60,15 @@ class _Places:
     that was folded and a fold needs every turn placed.
     """
 
-    __slots__ = ("commits", "first_turns", "graph", "indexes", "last_turns")
+    __slots__ = (
+        "_given",
+        "_hidden",
+        "commits",
+        "first_turns",
+        "graph",
+        "indexes",
+        "last_turns",
+    )
 
     def __init__(self) -> None:
         """Start without turns; the first fold brings the graph."""
@@ -69,6 +77,8 @@ class _Places:
         self.indexes: list[int] = []
         self.first_turns: dict[int, int] = {}
         self.last_turns: dict[int, int] = {}
+        self._hidden: dict[int, tuple[int, ...]] = {}
+        self._given: tuple[tuple[tuple[int, int], ...], tuple[int, ...]] = ((), ())
 
     def parents_of(self, turn: int) -> tuple[int, ...]:
         """Return the turns that a placed turn was made directly on."""
@@ -92,9 +102,18 @@ class _Places:
         return tuple([a for a in found if not any(self.before(a, b) for b in found)])
 
     def hidden_before(self, turn: int) -> tuple[int, ...]:
-        """Return nothing: what was hidden from whom is not told to cells yet."""
-        assert turn >= 0
-        return ()
+        """Return the turns that were not visible where a turn was made, ascending."""
+        return self._hidden.get(self.commits[turn], ())
+
+    def hide_before(self, commit: int, hidden: tuple[tuple[int, int], ...]) -> None:
+        """Learn which turns were not visible where a commit was made; all are placed."""
+        if not hidden:
+            return
+        given, turns = self._given
+        if hidden is not given:
+            turns = tuple(sorted([self.first_turns[each] + index for each, index in hidden]))
+            self._given = hidden, turns
+        self._hidden[commit] = turns
 
     def before(self, a: int, b: int) -> bool:
         """Tell whether turn `a` lies in the past of turn `b`."""
@@ -243,6 +262,7 @@ class Cell:
         self._bind(fold)
         changes: list[Change] = []
         for commit in fold.commits:
+            self._places.hide_before(commit.commit, commit.hidden)
             for index, operations in enumerate(commit.turns):
                 turn = self._places.append(commit.commit, index)
                 changes.extend(self._state.fold(turn, operations))
@@ -333,6 +353,7 @@ class Cell:
 
     def _bind(self, fold: Fold) -> None:
         for binding in fold.bindings:
+            self._places.hide_before(binding.commit, binding.hidden)
             for index, serial in enumerate(range(binding.first, binding.last + 1)):
                 turn = self._own.pop(serial)
                 self._places.bind(turn, binding.commit, index)

@@ -67,19 +67,28 @@ CellEvent = TurnEnded | BeatClosed | Folded
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The cell's turns `first`..`last` are now the turns of a sealed commit, in order."""
+    """The cell's turns `first`..`last` are now the turns of a sealed commit, in order.
+
+    hidden: as in `FoldCommit`.
+    """
 
     first: int
     last: int
     commit: int
+    hidden: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FoldCommit:
-    """One commit for the fold: its number in the graph and its turns' operations."""
+    """One commit for the fold: its number in the graph and its turns' operations.
+
+    hidden: (commit, turn index), ascending, of the turns that are not visible in the version
+        that the commit was made on; the same object for commits that see the same hidden.
+    """
 
     commit: int
     turns: tuple[bytes, ...]
+    hidden: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

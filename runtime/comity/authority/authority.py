@@ -20,6 +20,7 @@ from typing import Final, assert_never
 
 from comity.authority.claim import Ancestry, Change, Claim, Standing
 from comity.authority.explanation import Finding, name_grant, tell
+from comity.authority.hindsight import Hindsight
 from comity.authority.ledger import GENESIS, Grant, Ledger, Removal
 from comity.authority.present import Present
 from comity.authority.roll import NO_BACKLINK, Roll
@@ -37,7 +38,16 @@ _PLAIN: Final = {standing: Change(standing) for standing in Standing}
 class Authority:
     """Who counts in one actor's log; fed its commits in the order of the graph."""
 
-    __slots__ = ("_epochs", "_graph", "_ledger", "_present", "_roll", "_views", "_views_known")
+    __slots__ = (
+        "_epochs",
+        "_graph",
+        "_hindsight",
+        "_ledger",
+        "_present",
+        "_roll",
+        "_views",
+        "_views_known",
+    )
 
     def __init__(self, graph: Ancestry, roots: Sequence[DeviceId]) -> None:
         """Begin with the genesis, commit 0 of the graph.
@@ -53,6 +63,7 @@ class Authority:
         self._epochs = [GENESIS]
         self._roll.enter(0, NO_BACKLINK, is_act=False)
         self._present = Present(graph, self._ledger, self._roll, first)
+        self._hindsight = Hindsight(graph, self._ledger, self._roll, self._views)
 
     def __len__(self) -> int:
         """Return how many commits are admitted: the index of the next one."""
@@ -177,16 +188,18 @@ class Authority:
         self._roll.enter(grant.number, back, is_act=entry is not None)
         self._epochs.append(index if claim.epoch is None else claim.epoch)
         if entry is None:
+            self._hindsight.enter(claim.parents, view, view)
             self._views.append(view)
             # It lies in the past of nothing: whatever kills its grant hides it.
             is_live = self._present.view.is_live(grant.number)
             return _PLAIN[Standing.EFFECTIVE if is_live else Standing.QUARANTINED]
         act = self._ledger.record(index, grant, entry)
-        everything = self._present.view
+        everything, before = self._present.view, view
         if isinstance(act.says, Removal):
             bit = 1 << act.says.number
             view = self._view(view.removals | bit)
             everything = self._view(everything.removals | bit)
+        self._hindsight.enter(claim.parents, before, view)
         self._views.append(view)
         return self._present.take(act, everything)
 
@@ -208,6 +221,14 @@ class Authority:
     def adopter(self, index: int) -> int | None:
         """Return a commit that adopts this one in the present; None if none does."""
         return self._present.adopted.get(index)
+
+    def hidden_in(self, heads: Sequence[int]) -> tuple[int, ...]:
+        """Return the commits, ascending, that are not visible in a version.
+
+        heads: graph indexes, at least one; their past and they themselves make up the version.
+        The same object for most versions that hide the same.
+        """
+        return self._hindsight.before(heads, self._view_before(heads))
 
     # ---------------------------------------------------------------- members
 
@@ -282,6 +303,7 @@ class Authority:
         self._ledger.check()
         self._roll.check()
         self._present.check()
+        self._hindsight.check()
 
 
 def _too_low(needed: Role, grant: Grant) -> Rejected:

@@ -99,6 +99,7 @@ class Beats:
         "_flips",
         "_frontier",
         "_generation",
+        "_hidden",
         "_journal",
         "_merge_at",
         "_offer",
@@ -136,6 +137,7 @@ class Beats:
         self._bound: list[Binding] = []
         self._own: dict[int, None] = {}
         self._flips: dict[int, bool] = {}
+        self._hidden: tuple[tuple[int, ...], tuple[tuple[int, int], ...]] = ((), ())
         self._frontier: list[int] = self._journal.effective_heads(range(self._durable))
 
     @property
@@ -267,7 +269,7 @@ class Beats:
         self._made(made)
         if draft.first:
             last = draft.first + len(draft.turns) - 1
-            self._bound.append(Binding(draft.first, last, made))
+            self._bound.append(Binding(draft.first, last, made, self._hidden_before(made)))
             self._sealed_serial = last
             if not self._journal.effective(made):
                 # A removal came in while the draft was open: the cell shows it, and may not.
@@ -429,7 +431,7 @@ class Beats:
             if turns is None:
                 self._read(commit, stop, step)
                 return
-            commits.append(FoldCommit(commit, turns))
+            commits.append(FoldCommit(commit, turns, self._hidden_before(commit)))
             if not self._journal.effective(commit):
                 hide.extend((commit, index) for index in range(len(turns)))
         own_last = self._journal.own_last
@@ -470,6 +472,23 @@ class Beats:
                 last=last,
             )
         )
+
+    def _hidden_before(self, commit: int) -> tuple[tuple[int, int], ...]:
+        """Return the turns that are not visible where a commit was made.
+
+        The same object as last time for the same turns.
+        """
+        parents = self._journal.graph.parents_of(commit)
+        authority = self._journal.authority
+        if not parents or authority is None:
+            return ()
+        commits = authority.hidden_in(parents)
+        known, turns = self._hidden
+        if commits is not known:
+            counts = self._journal.turn_count
+            turns = tuple([(each, index) for each in commits for index in range(counts(each))])
+            self._hidden = commits, turns
+        return turns
 
     def _read(self, first: int, stop: int, step: Step) -> None:
         """Fetch the turns of commits that are only on disk."""
