@@ -1,97 +1,252 @@
 """The deterministic dispatcher: cells without threads, one item of work at a time.
 
-Owns: the mailboxes and held replies of one node's cells. May not know: time, the network, the
-core; it hands cell events to `emit` and says whether there is work. The same cells run on
-pykka in `comity.drivers.dispatch`; the rules of order are the same here: folds go ahead of
-messages, a waiting cell runs nothing, a reply waits until its turn is durable.
-Source: ARCHITECTURE 'Who owns what'.
+Owns: the mailboxes, open handlers, timers and held replies of one node's cells. May not know:
+the network, the core; it hands cell events to `emit` and says whether there is work; time is
+the node's (`Clockwork`). The same cells run on pykka in `comity.drivers.dispatch`; the rules
+of order are the same here: folds go ahead of messages, a waiting cell runs nothing, while a
+handler is open messages wait for its end, a reply waits until its turn is durable.
+
+    free --handler awaits--> open --what it awaited--> ready --its next stretch--> open, free
+Source: ARCHITECTURE 'Who owns what'; decision 0018.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
+from comity.actor.awaiting import Foreign, Interrupted, Sleep, Work, not_awaitable
 from comity.actor.cell import Cell, Phase
-from comity.actor.fold import CellEvent, Fold
+from comity.actor.fold import CellEvent, Fold, TurnEnded
 from comity.actor.message import Message, Outcome
+from comity.actor.randomness import Randomness
+from comity.actor.timers import TIMERS_MAX, Timer, nanoseconds
+from comity.actor.waits import Awaited, DeadlockError, refuse_cycle
+from comity.base.clock import Duration, Instant, Moment
 from comity.base.errors import UsageError
-from comity.base.ids import Topic
+from comity.base.ids import Topic, short
+from comity_chaos.replies import Reply
 
-__all__ = ["Cells", "Reply"]
+__all__ = ["Cells", "Clockwork", "Reply"]
 
 T = TypeVar("T")
 
 
-class Reply(Generic[T]):
-    """The reply to one message of a simulated actor."""
-
-    __slots__ = ("_outcome", "done")
-
-    def __init__(self) -> None:
-        """Start without an outcome."""
-        self.done = False
-        self._outcome: Outcome | None = None
-
-    def settle(self, outcome: Outcome) -> None:
-        """Give the outcome; once."""
-        assert not self.done
-        self.done = True
-        self._outcome = outcome
+class Clockwork(Protocol):
+    """The time, the chance and the fakes of one life of one node."""
 
     @property
-    def value(self) -> T:
-        """The value. Raises: what the handler raised; UsageError if there is none yet."""
-        if self._outcome is None:
-            raise UsageError("no reply yet: let the simulation run, for example by settle()")
-        if self._outcome.error is not None:
-            raise self._outcome.error
-        value: T = self._outcome.value
-        return value
+    def randomness(self) -> Randomness:
+        """What actors get as `self.random`."""
+        ...
 
-    @property
-    def error(self) -> Exception | None:
-        """What the handler raised, if it is known and did."""
-        return None if self._outcome is None else self._outcome.error
+    def moment(self) -> Moment:
+        """Return the present, as the node sees it."""
+        ...
+
+    def later(self, wait: Duration, act: Callable[[], None]) -> None:
+        """Do something after a while, unless the node's life is over by then."""
+        ...
+
+    def fake(self, wait: Work | Foreign) -> Callable[[], object]:
+        """Return what stands for outside work. Raises: UsageError if there is nothing."""
+        ...
+
+    def outside(self) -> Duration:
+        """Return how long the next outside work takes."""
+        ...
 
 
 class _Hosted:
-    """One cell with its mailbox and the replies that wait for the disk."""
+    """One cell with its mailbox, its open handler and the replies that wait for the disk."""
 
-    __slots__ = ("cell", "folds", "held", "mailbox", "released")
+    __slots__ = (
+        "awaits",
+        "cell",
+        "clockwork",
+        "folds",
+        "held",
+        "mailbox",
+        "opened",
+        "released",
+        "resume",
+        "timers",
+    )
 
-    def __init__(self, cell: Cell) -> None:
+    awaits: Awaited | None
+
+    def __init__(self, cell: Cell, clockwork: Clockwork) -> None:
         self.cell = cell
+        cell.surroundings = self
+        self.clockwork = clockwork
         self.folds: deque[Fold] = deque()
-        self.mailbox: deque[tuple[Message | None, Reply[Any] | None]] = deque()
+        self.mailbox: deque[_Item] = deque()
         self.held: deque[tuple[int, Reply[Any], Outcome]] = deque()
         self.released = 0
+        self.awaits = None
+        self.opened: _Item | None = None
+        self.resume: tuple[object, BaseException | None] | None = None
+        self.timers: list[Timer] = []
+
+    @property
+    def label(self) -> str:
+        return f"{self.cell.actor_type.name} {short(self.cell.topic)}"
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether a handler is open that waits for time alone."""
+        return self.opened is not None and self.opened.is_asleep
+
+    # The actor's services
+
+    def moment(self) -> Moment:
+        return self.clockwork.moment()
+
+    def randomness(self) -> Randomness:
+        return self.clockwork.randomness
+
+    def start_timer(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        *,
+        wait: Duration,
+        period: Duration | None,
+    ) -> Timer:
+        self.timers = [each for each in self.timers if not each.is_over]
+        if len(self.timers) >= TIMERS_MAX:
+            raise UsageError(f"{self.label} has {TIMERS_MAX} timers: cancel() some")
+        due = Instant(self.moment().instant + wait)
+        timer = Timer(function, arguments, keywords, due=due, period=period)
+        self.timers.append(timer)
+        self.arm(timer)
+        return timer
+
+    def arm(self, timer: Timer) -> None:
+        wait = Duration(max(0, timer.due - self.moment().instant))
+        self.clockwork.later(wait, partial(self._ring, timer))
+
+    def _ring(self, timer: Timer) -> None:
+        if not timer.is_over:
+            self.mailbox.append(_Item(timer, None))
+
+    # What an open handler waits for
+
+    def pause(self, item: _Item, wait: object) -> None:
+        """Wait for what a handler awaits."""
+        self.opened = item
+        item.pauses += 1
+        item.is_asleep = False
+        resume = partial(self._resume, item, item.pauses)
+        match wait:
+            case Reply():
+                self.awaits = wait
+                try:
+                    refuse_cycle(self)
+                except DeadlockError as error:
+                    resume(None, error)
+                else:
+                    wait.then(partial(self._replied, resume))
+            case Sleep(seconds):
+                item.is_asleep = True
+                self.clockwork.later(nanoseconds(seconds), partial(resume, None, None))
+            case Work() | Foreign():
+                self._outside(wait, resume)
+            case _:
+                resume(None, not_awaitable(wait))
+
+    def _replied(self, resume: Callable[..., None], reply: Reply[Any]) -> None:
+        """Go on in a step of its own: the reply may be one of another node's."""
+        outcome = reply.outcome
+        assert outcome is not None
+        act = partial(resume, outcome.value, outcome.error)
+        self.clockwork.later(Duration(0), act)
+
+    def _outside(self, wait: Work | Foreign, resume: Callable[..., None]) -> None:
+        try:
+            fake = self.clockwork.fake(wait)
+        except UsageError as error:
+            resume(None, error)
+            return
+
+        def end() -> None:
+            value, error = None, None
+            try:
+                value = fake()
+            except Exception as raised:  # noqa: BLE001  (the handler gets it)
+                error = raised
+            resume(value, error)
+
+        self.clockwork.later(self.clockwork.outside(), end)
+
+    def _resume(
+        self, item: _Item, pauses: int, value: object, error: BaseException | None
+    ) -> None:
+        if self.opened is item and item.pauses == pauses:
+            self.awaits = None
+            item.is_asleep = False
+            self.resume = (value, error)
+
+
+class _Item:
+    """One piece of work of a cell: a message, the first turn of its life, a timer's ring."""
+
+    __slots__ = ("is_asleep", "pauses", "reply", "work")
+
+    def __init__(self, work: Message | Timer | None, reply: Reply[Any] | None) -> None:
+        self.work = work
+        self.reply = reply
+        self.pauses = 0
+        self.is_asleep = False
+
+    @property
+    def name(self) -> str:
+        match self.work:
+            case None:
+                return "create"
+            case Timer():
+                return str(getattr(self.work.function, "__name__", "timer"))
+            case Message(method):
+                return method
+
+    def begin(self, cell: Cell) -> tuple[Outcome, TurnEnded | None]:
+        match self.work:
+            case None:
+                return cell.create()
+            case Timer():
+                return cell.ring(self.work)
+            case Message():
+                return cell.run(self.work)
 
 
 class Cells:
     """The cells of one life of one node."""
 
-    __slots__ = ("_emit", "_hosted", "on_failure")
+    __slots__ = ("_clockwork", "_emit", "_hosted", "on_failure")
 
     def __init__(
         self,
         emit: Callable[[CellEvent], None],
         on_failure: Callable[[Topic, Exception], None],
+        clockwork: Clockwork,
     ) -> None:
         """Give events to `emit`, in the order of the turns."""
         self._emit = emit
         self._hosted: dict[Topic, _Hosted] = {}
+        self._clockwork = clockwork
         self.on_failure = on_failure
 
     def activate(self, cell: Cell, *, create: bool) -> Reply[None] | None:
         """Host a cell; it runs nothing before its first folds. create: run `on_create`."""
         assert cell.topic not in self._hosted
-        hosted = self._hosted[cell.topic] = _Hosted(cell)
+        hosted = self._hosted[cell.topic] = _Hosted(cell, self._clockwork)
         if not create:
             return None
-        reply: Reply[None] = Reply()
-        hosted.mailbox.append((None, reply))
+        reply: Reply[None] = Reply(hosted)
+        hosted.mailbox.append(_Item(None, reply))
         return reply
 
     def cell(self, topic: Topic) -> Cell:
@@ -100,7 +255,10 @@ class Cells:
 
     def post(self, topic: Topic, message: Message, reply: Reply[Any] | None) -> None:
         """Put a message into a mailbox."""
-        self._hosted[topic].mailbox.append((message, reply))
+        hosted = self._hosted[topic]
+        if reply is not None:
+            reply.answerer = hosted
+        hosted.mailbox.append(_Item(message, reply))
 
     def fold(self, fold: Fold) -> None:
         """Take a fold; it goes ahead of the messages."""
@@ -121,6 +279,14 @@ class Cells:
             count += 1
         return count
 
+    def cut_off(self) -> None:
+        """The life of the node ends: who sent what is being handled learns how far it came."""
+        for hosted in self._hosted.values():
+            item, hosted.opened = hosted.opened, None
+            if item is not None and item.reply is not None:
+                error = Interrupted(item.name, hosted.cell.stretch)
+                item.reply.settle(Outcome(None, error, 0, b""))
+
     @property
     def busy(self) -> bool:
         """Whether any cell has work."""
@@ -135,8 +301,15 @@ class Cells:
         return tuple(self._hosted)
 
     def waiting(self) -> int:
-        """Return how many messages wait in mailboxes, and how many replies for the disk."""
-        return sum(len(each.mailbox) + len(each.held) for each in self._hosted.values())
+        """Return how much is under way: messages, handlers, replies that wait for the disk.
+
+        A handler that sleeps is at rest, and so is what waits behind it.
+        """
+        return sum(
+            len(each.held)
+            + (0 if each.sleeps else len(each.mailbox) + (each.opened is not None))
+            for each in self._hosted.values()
+        )
 
     def run(self, topic: Topic) -> str:
         """Do one item of a cell's work; say what it was."""
@@ -149,27 +322,50 @@ class Cells:
             if starting and cell.phase is Phase.RUNNING:
                 cell.start()
             return "fold"
-        message, reply = hosted.mailbox.popleft()
-        outcome, ended = cell.create() if message is None else cell.run(message)
+        if hosted.opened is not None:
+            item = hosted.opened
+            assert hosted.resume is not None
+            (value, error), hosted.resume, hosted.opened = hosted.resume, None, None
+            self._ended(hosted, item, cell.resume(value, error))
+            return f"{item.name} on"
+        item = hosted.mailbox.popleft()
+        if not (isinstance(item.work, Timer) and item.work.is_over):
+            self._ended(hosted, item, item.begin(cell))
+        return item.name
+
+    def _ended(
+        self, hosted: _Hosted, item: _Item, turn: tuple[Outcome, TurnEnded | None]
+    ) -> None:
+        outcome, ended = turn
         if ended is not None:
             self._emit(ended)
-        if outcome.error is not None and reply is None:
-            cell.failed(outcome.error)
-            self.on_failure(topic, outcome.error)
-        if reply is not None:
-            if outcome.serial > hosted.released or hosted.held:
-                hosted.held.append((outcome.serial, reply, outcome))
-            else:
-                reply.settle(outcome)
-        return "create" if message is None else message.method
+        if outcome.awaits is not None:
+            hosted.pause(item, outcome.awaits.wait)
+            return
+        if isinstance(item.work, Timer) and item.work.rang(hosted.moment().instant):
+            hosted.arm(item.work)
+        reply = item.reply
+        if reply is None:
+            if outcome.error is not None:
+                hosted.cell.failed(outcome.error)
+                self.on_failure(hosted.cell.topic, outcome.error)
+            return
+        reply.answerer = None
+        if outcome.serial > hosted.released or hosted.held:
+            hosted.held.append((outcome.serial, reply, outcome))
+        else:
+            reply.settle(outcome)
 
     def check(self) -> None:
         """Assert the invariants of every cell."""
         for hosted in self._hosted.values():
+            assert hosted.resume is None or hosted.opened is not None
             hosted.cell.check()
 
 
 def _has_work(hosted: _Hosted) -> bool:
     if hosted.folds:
         return True
-    return hosted.cell.phase is Phase.RUNNING and bool(hosted.mailbox)
+    if hosted.cell.phase is not Phase.RUNNING:
+        return False
+    return bool(hosted.mailbox) if hosted.opened is None else hosted.resume is not None

@@ -6,15 +6,15 @@ Source: API 'Testing, the same classes'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.base.ids import CommitId, Topic
-from comity_chaos.cells import Reply
 from comity_chaos.node import SimNode
+from comity_chaos.replies import Reply
 from comity_chaos.scene import Part
 
 __all__ = ["Host", "Settled", "SimRef"]
@@ -92,15 +92,29 @@ class SimRef(Generic[A_co]):
         """Send a message; it is handled as the simulation runs."""
         self._host.post(self, method, arguments, keywords, None)
 
+    @overload
+    def ask(
+        self: SimRef[A],
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> Reply[R]: ...
+
+    @overload
     def ask(
         self: SimRef[A],
         method: Callable[Concatenate[A, P], R],
         /,
         *arguments: P.args,
         **keywords: P.kwargs,
-    ) -> Reply[R]:
+    ) -> Reply[R]: ...
+
+    def ask(
+        self, method: Callable[..., Any], /, *arguments: Any, **keywords: Any
+    ) -> Reply[Any]:
         """Send a message; the reply has its `value` once the simulation ran far enough."""
-        reply: Reply[R] = Reply()
+        reply: Reply[Any] = Reply()
         self._host.post(self, method, arguments, keywords, reply)
         return reply
 

@@ -34,7 +34,7 @@ from comity.node import commands
 from comity.node.core import Local
 from comity.protocol.invite import Invite
 from comity.wire.codec import ProtobufCodec
-from comity_chaos.cells import Reply
+from comity_chaos.clockwork import fake_key
 from comity_chaos.faults.kind import Stage
 from comity_chaos.nemesis import Nemesis
 from comity_chaos.network import NOTICE
@@ -45,6 +45,7 @@ from comity_chaos.oracles.liveness import REACH_MAX
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.plan import Plan, Turn
 from comity_chaos.refs import Settled, SimRef
+from comity_chaos.replies import Reply
 from comity_chaos.scene import Part, Scene
 from comity_chaos.treason import Traitor
 from comity_chaos.workload import resolve
@@ -213,6 +214,14 @@ class Sim:
     def restart(self, ref: SimRef[Any]) -> None:
         """Switch a node on again; it finds what was durable."""
         self.world.start(ref.node)
+
+    def fake(self, function: Callable[..., Any], stand_in: Callable[..., Any]) -> None:
+        """Say what stands for a function that handlers give to `self.run` and `self.io`.
+
+        stand_in: a plain function of the same arguments; what it returns or raises comes back
+        after a simulated while.
+        """
+        self.world.fakes[fake_key(function)] = stand_in
 
     # A plan
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, assert_never
 
 from comity.actor.fold import CellEvent, Fold
-from comity.base.clock import MILLISECOND, Duration, Instant, Moment
+from comity.base.clock import MILLISECOND, Duration, Instant, Moment, after
 from comity.base.ids import LinkId, Token, Topic
 from comity.crypto.port import Crypto
 from comity.node.commands import Command
@@ -44,6 +44,7 @@ from comity.node.events import (
 )
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
+from comity_chaos.clockwork import NodeClockwork
 from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.network import NOTICE, Network, Wire
 from comity_chaos.node import FOREVER, SimNode
@@ -113,8 +114,9 @@ class World:
     """All nodes of one run.
 
     events: steps of cores and items of cells' work. turns: messages that cells ran. started:
-    called when a node has been switched on, to do what a host does. forgiven: asked whether a
-    node may fail, because it is not honest; then it is only switched off.
+    called when a node has been switched on, to do what a host does. fakes: what stands for
+    functions that handlers run outside (`clockwork`). forgiven: asked whether a node may fail,
+    because it is not honest; then it is only switched off.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class World:
         self.witness: Witness | None = None
         self.events = 0
         self.turns = 0
+        self.fakes: dict[object, Callable[..., object]] = {}
         self.started: Callable[[SimNode], None] = _nothing
         self.forgiven: Callable[[SimNode], bool] = _never
         self.crypto = crypto
@@ -164,6 +167,13 @@ class World:
             emit=lambda event: self._spoke(node, event),
             on_failure=lambda topic, error: self._report(
                 node, Report("handler failed", topic, detail=repr(error))
+            ),
+            clockwork=NodeClockwork(
+                node,
+                self.seed,
+                fakes=self.fakes,
+                now=lambda: self.moment(node),
+                later=self._later,
             ),
         )
         self.log.note(self.now, node.index, "start")
@@ -201,6 +211,8 @@ class World:
         node.up = False
         node.life += 1
         self.log.note(self.now, node.index, "crash", bytes((kept & 0xFF,)))
+        if node.cells is not None:
+            node.cells.cut_off()
         for wire in self.network.wires_of(node.index):
             self.break_wire(wire, NOTICE, "the other side is gone")
         node.switch_off()
@@ -505,6 +517,20 @@ class World:
             self._fire("turn", node)
         if node.life == life:
             self.poke(node)
+
+    def _later(self, node: SimNode, life: int, wait: Duration, act: Callable[[], None]) -> None:
+        """Do something to a life of a node after a while by its clock."""
+        when = node.clock.when(after(self.moment(node).instant, wait))
+        self.time.at(when, self._do_later, node, life, act)
+
+    def _do_later(self, node: SimNode, life: int, act: Callable[[], None]) -> None:
+        if not node.up or node.life != life:
+            return
+        if node.held_until > self.now:
+            node.inbox.append((self._do_later, (node, life, act)))
+            return
+        act()
+        self.poke(node)
 
     def _wake(self, node: SimNode, life: int) -> None:
         if not node.up or node.life != life or node.woken_at is None:

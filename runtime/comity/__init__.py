@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from comity.actor.actor import Actor
+    from comity.actor.awaiting import Interrupted
     from comity.api.node import Node
     from comity.api.ref import Ref
     from comity.base.errors import (
@@ -45,6 +46,7 @@ __all__ = [
     "Counter",
     "DeadlineError",
     "Flag",
+    "Interrupted",
     "LinkError",
     "List",
     "Map",
@@ -68,6 +70,7 @@ _HOMES: Final = {
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
     "Flag": "comity.crdt.flag",
+    "Interrupted": "comity.actor.awaiting",
     "LinkError": "comity.base.errors",
     "List": "comity.crdt.list_view",
     "Map": "comity.crdt.views",

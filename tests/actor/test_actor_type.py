@@ -156,25 +156,42 @@ def test_a_wrong_field_is_named_with_its_fix(cls: type[Actor], text: str) -> Non
 # ---------------------------------------------------------------------------- methods
 
 
-@pytest.mark.parametrize("name", ["fetch", "on_create", "on_start", "on_stop", "on_failure"])
+ENDLESS: Final = "nothing would run it to its end: return a list, do not yield"
+WAITLESS: Final = ("on_create", "on_start", "on_stop", "on_failure")
+
+
 @pytest.mark.parametrize(
-    ("function", "fix"),
+    ("name", "function", "fix"),
     [
-        (wait, "write 'def', not 'async def'"),
-        (wait_for_each, "write 'def', not 'async def'"),
-        (give_each, "nothing would run it to its end: return a list, do not yield"),
+        *[(name, wait_for_each, ENDLESS) for name in ("fetch", *WAITLESS)],
+        *[(name, give_each, ENDLESS) for name in ("fetch", *WAITLESS)],
+        *[(name, wait, "write 'def', not 'async def': a hook waits") for name in WAITLESS],
     ],
 )
 def test_what_would_never_run_is_refused(
     name: str, function: Callable[..., object], fix: str
 ) -> None:
-    """A handler whose call only makes a coroutine or a generator is refused, hooks too."""
-    assert misuse(declare({}, **{name: function})) == f"Wrong cannot run:\n  {name}: {fix}"
+    """A handler whose call only makes a generator is refused, and a hook that waits."""
+    said = misuse(declare({}, **{name: function}))
+    assert said.startswith(f"Wrong cannot run:\n  {name}: {fix}")
+
+
+def test_a_handler_may_wait() -> None:
+    """`async def` makes a message like any other."""
+    assert "fetch" in ActorType.of(declare({}, fetch=wait)).methods
+
+
+@pytest.mark.parametrize("name", ["now", "random", "sleep", "run", "io", "after", "every"])
+def test_what_every_actor_has_is_not_redefined(name: str) -> None:
+    """A field or a method that hides a service is refused, with the reason."""
+    taken = f"{name}: every actor has something of this name already"
+    assert taken in misuse(declare({name: Counter}))
+    assert taken in misuse(declare({}, **{name: Todo.add}))
 
 
 def test_all_errors_come_together() -> None:
     """One look tells every wrong field and every wrong method, of a class and its bases."""
-    base = declare({"tags": list[str]}, load=wait)
+    base = declare({"tags": list[str]}, load=give_each)
     wrong = type(
         "Worse",
         (base,),
@@ -182,7 +199,7 @@ def test_all_errors_come_together() -> None:
             "__annotations__": {"title": Register, "size": Counter},
             "__qualname__": "Worse",
             "size": 3,
-            "fetch": wait,
+            "fetch": give_each,
         },
     )
     lines = misuse(wrong).splitlines()
@@ -198,14 +215,14 @@ def test_all_errors_come_together() -> None:
 
 def test_only_what_runs_is_judged() -> None:
     """A private helper may yield; what a subclass replaced does not count against it."""
-    base = declare({}, load=wait)
+    base = declare({}, load=give_each)
 
     def load(_self: Actor) -> None:
         """Replace it."""
 
     fine = type("Fine", (base,), {"load": load, "_pieces": give_each, "_wait": wait})
     assert list(ActorType.of(fine).methods) == ["load"]
-    assert "load: write 'def'" in misuse(base)
+    assert "load: nothing would run it" in misuse(base)
 
 
 # ---------------------------------------------------------------------------- classes and names

@@ -17,6 +17,8 @@ _WRONG = (
     "todo.tell(Todo.add, what=3)",
     "todo.tell(Todo.nope)",
     "todo.tell(str.upper)",
+    "text: str = todo.ask(Todo.fetch, 'milk').get()",
+    "todo.ask(Todo.fetch, 3)",
     "number: str = todo.ask(Todo.add, 'milk').get()",
 )
 

@@ -26,6 +26,14 @@ class Todo(Actor):
         self.title = "x"
         self.tags.add(what)
 
+    async def fetch(self, what: str) -> bytes:
+        """Wait."""
+        await self.sleep(1)
+        text = await self.run(str.upper, what)
+        self.every(1, self.finish, text)
+        self.after(1, self.finish, what=text)
+        return text.encode()
+
 
 def use(node: Node) -> None:
     """Every call is typed by the method itself."""
@@ -36,3 +44,6 @@ def use(node: Node) -> None:
     finished = node.open(Todo).ask(Todo.finish, what="milk")
     _ = assert_type(finished, Future[None])
     todo.tell(Todo.add, "milk")
+    fetched = todo.ask(Todo.fetch, "milk")
+    _ = assert_type(fetched, Future[bytes])
+    todo.tell(Todo.fetch, "milk")

@@ -12,7 +12,7 @@ _SEEDS = 30
 
 def _with_draft(sim: Sim, ref: SimRef[Ledger]) -> None:
     """Have two turns acknowledged, of which the second is a draft."""
-    ref.ask(Ledger.enter, "one", 1)
+    _ = ref.ask(Ledger.enter, "one", 1)
     sim.run(0.02)
     reply = ref.ask(Ledger.enter, "two", 2)
     sim.run(0.01)

@@ -22,10 +22,12 @@ from typing import Final, cast
 
 from comity import Actor, Counter, Map, Node, Register
 from comity.actor.actor_type import ActorType
+from comity.actor.awaiting import Foreign, Work
 from comity.actor.cell import Cell
 from comity.actor.fold import CellEvent, Fold
-from comity.base.clock import SECOND, Instant, Moment, Wall
-from comity.base.errors import ComityError
+from comity.actor.randomness import Randomness
+from comity.base.clock import SECOND, Duration, Instant, Moment, Wall
+from comity.base.errors import ComityError, UsageError
 from comity.base.ids import CommitId, Token, Topic
 from comity.crypto.sodium import Sodium
 from comity.drivers.lock import StoreLock
@@ -38,7 +40,8 @@ from comity.node.core import Core, Event, Local, Ports
 from comity.node.effects import Answer, Effect, Read, Release, Table, Write
 from comity.node.events import ReadDone, Stored, Woke
 from comity.wire.codec import ProtobufCodec
-from comity_chaos.cells import Cells, Reply
+from comity_chaos.cells import Cells
+from comity_chaos.replies import Reply
 from tests.durability.record import Entry, Kind
 
 __all__ = ["Promises", "Tally", "verdict"]
@@ -48,6 +51,28 @@ _SECONDS: Final = 20.0
 
 _CELL_CHECK_LINES_MAX: Final = 30
 """Entries up to which the fields check themselves: 1 ms; 100 ms at five times as many."""
+
+
+class Still:
+    """A clockwork for actors that ask for nothing: no time passes but that of the messages."""
+
+    randomness = Randomness(SystemEntropy())
+
+    def moment(self) -> Moment:
+        """Return the present."""
+        return SystemClock().moment()
+
+    def later(self, wait: Duration, act: Callable[[], None]) -> None:
+        """Refuse: nobody is here to wait."""
+        raise UsageError(f"nobody waits {wait} ns here for {act}")
+
+    def fake(self, wait: Work | Foreign) -> Callable[[], object]:
+        """Refuse."""
+        raise UsageError(f"nothing stands for {wait} here")
+
+    def outside(self) -> Duration:
+        """Take no time."""
+        return Duration(0)
 
 
 class Tally(Actor):
@@ -157,7 +182,7 @@ class _Life:
         self._events: deque[Event] = deque()
         self._answers: dict[Token, object] = {}
         self._token = Token(0)
-        self._cells = Cells(self._emit, lambda _, error: self._fail(error))
+        self._cells = Cells(self._emit, lambda _, error: self._fail(error), Still())
         found = {table: store.read(table, b"", b"\xff" * 80, _ROWS_ALL) for table in Table}
         self._perform(core.start(found, self._now()))
         self.settle()

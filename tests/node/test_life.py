@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comity.base.errors import UsageError
-from comity_chaos.cells import Reply
+from comity_chaos.replies import Reply
 from comity_chaos.sim import Sim, SimRef
 from tests.node.ledger import Ledger, consistent
 
@@ -30,7 +30,7 @@ def test_a_turn_is_all_or_nothing() -> None:
     with Sim(seed=1, nodes=1) as sim:
         (ref,) = sim.share(Ledger)
         sim.run(1)
-        ref.ask(Ledger.enter, "a", 3)
+        _ = ref.ask(Ledger.enter, "a", 3)
         failed = ref.ask(Ledger.enter_and_fail, "b")
         counted = ref.ask(Ledger.count)
         sim.run(1)

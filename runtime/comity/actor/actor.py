@@ -8,11 +8,27 @@ Source: API 'A whole application'; names of hooks follow pykka.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar, cast
 
+from comity.actor.awaiting import Foreign, Sleep, Work
+from comity.actor.policy import MailboxPolicy, OnFull
+from comity.actor.randomness import Randomness
+from comity.actor.surroundings import Surroundings
+from comity.actor.timers import Timer, nanoseconds
+from comity.base.clock import Duration
 from comity.base.errors import UsageError
 
 __all__ = ["Actor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_PERIOD_MIN: Final = 0.001
+"""Seconds between two rings of one timer: below it an actor would do nothing else."""
 
 
 class Actor:
@@ -32,14 +48,29 @@ class Actor:
 
     A class keyword names the type for other devices: `class Todo(Actor, name="todo")`;
     the default is the name of the class. All devices that share an actor must agree on it.
+    `mailbox=1000`, `mailbox_bytes=2**24`, `on_full="wait"` bound what may wait for an actor.
     """
 
     _comity_cell: Any
     comity_name: ClassVar[str] = "Actor"
+    comity_mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()
 
-    def __init_subclass__(cls, *, name: str | None = None, **keywords: Any) -> None:
-        """Take the type's name; fields are resolved when the class is first used."""
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        mailbox: int | None = None,
+        mailbox_bytes: int | None = None,
+        on_full: OnFull | None = None,
+        **keywords: Any,
+    ) -> None:
+        """Take the type's name and mailbox; fields are resolved at the first use of the class.
+
+        mailbox, mailbox_bytes: how many messages may wait, and what their arguments may hold.
+        on_full: 'wait' holds senders up for a while, 'reject' refuses at once.
+        """
         super().__init_subclass__(**keywords)
+        cls.comity_mailbox = cls.comity_mailbox.changed(mailbox, mailbox_bytes, on_full)
         if name is not None and not (0 < len(name.encode()) <= 255):
             raise UsageError(
                 f"the name of actor type {cls.__qualname__} must have 1 to 255 bytes, "
@@ -61,3 +92,100 @@ class Actor:
 
     def on_failure(self, error: Exception) -> None:
         """Run when a message sent with `tell` raised; its writes are gone already."""
+
+    # ----------------------------------------------------------------- services
+
+    @property
+    def now(self) -> datetime:
+        """The present by this device's clock, in UTC; simulated in the fault lab.
+
+        To stamp and to show: clocks of devices differ, and may be set back.
+        """
+        return _EPOCH + timedelta(milliseconds=self._surroundings.moment().wall)
+
+    @property
+    def random(self) -> Randomness:
+        """Chance, with the names of Python's `random`; the same in every run of a lab."""
+        return self._surroundings.randomness()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, in an `async def` handler: the stretch ends, later messages wait on.
+
+        Raises: UsageError if the time is negative.
+        """
+        nanoseconds(seconds)
+        await Sleep(seconds)
+
+    async def run(
+        self, function: Callable[P, T], /, *arguments: P.args, **keywords: P.kwargs
+    ) -> T:
+        """Await a call that blocks: it runs on another thread, and returns or raises here.
+
+        The function must not touch the actor: give it what it needs. In the fault lab it
+        needs a fake (`sim.fake`).
+        """
+        return cast("T", await Work(function, arguments, keywords))
+
+    async def io(self, awaitable: Awaitable[T], /) -> T:
+        """Await something of asyncio: it runs in a loop beside the actors.
+
+        In the fault lab the coroutine's function needs a fake (`sim.fake`).
+        """
+        return cast("T", await Foreign(awaitable))
+
+    def after(
+        self,
+        seconds: float,
+        method: Callable[P, Any],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> Timer:
+        """Run a method of this actor once, as a turn, when this time has passed.
+
+        It dies with the activation: a restarted actor has no timers. The method may be private.
+
+        Raises: UsageError if the time is negative, the method is not one of this very actor,
+            or too many timers are running.
+        """
+        return self._start_timer(method, (arguments, keywords), nanoseconds(seconds), None)
+
+    def every(
+        self,
+        seconds: float,
+        method: Callable[P, Any],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> Timer:
+        """Run a method of this actor again and again, as turns that never overlap.
+
+        The first comes after one period; a beat that comes while an earlier one is still
+        being handled is skipped. Otherwise as `after`.
+        """
+        period = nanoseconds(seconds, least=_PERIOD_MIN)
+        return self._start_timer(method, (arguments, keywords), period, period)
+
+    def _start_timer(
+        self,
+        method: Callable[..., Any],
+        call: tuple[tuple[Any, ...], dict[str, Any]],
+        wait: Duration,
+        period: Duration | None,
+    ) -> Timer:
+        owner: object = getattr(method, "__self__", None)
+        if owner is not self:
+            raise UsageError(
+                f"{method!r} is no method of this actor: pass one of its own, as self.tick"
+            )
+        surroundings = self._surroundings
+        return surroundings.start_timer(method, *call, wait=wait, period=period)
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        cell = getattr(self, "_comity_cell", None)
+        if cell is None or cell.surroundings is None:
+            raise UsageError(
+                "the services of an actor work in its messages and hooks, not in __init__"
+            )
+        return cast("Surroundings", cell.surroundings)

@@ -22,7 +22,10 @@ from comity.crdt.schema import FieldOptions, Schema
 
 __all__ = ["ActorType"]
 
-_HOOKS = frozenset(name for name in vars(Actor) if not name.startswith("_"))
+_HOOKS = frozenset(name for name in vars(Actor) if name.startswith("on_"))
+_SERVICES = frozenset(
+    name for name in vars(Actor) if not name.startswith(("_", "on_", "comity_"))
+)
 
 
 class ActorType:
@@ -177,6 +180,9 @@ def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, Functi
     return found
 
 
+_TAKEN = "every actor has something of this name already (see help(Actor)): take another"
+
+
 def _misuses(cls: type[Actor]) -> list[str]:
     """Say what would be dropped or would never run: values of fields, handlers that wait."""
     wrong: dict[str, str] = {}
@@ -184,15 +190,18 @@ def _misuses(cls: type[Actor]) -> list[str]:
         if base is Actor or not issubclass(base, Actor):
             continue
         hints = inspect.get_annotations(base)
+        wrong.update({name: _TAKEN for name in hints if name in _SERVICES})
         for name, value in vars(base).items():
             if name.startswith("__") or isinstance(value, FieldOptions):
                 continue
-            if name in hints and not _is_class_variable(hints[name]):
+            if name in _SERVICES:
+                wrong.setdefault(name, _TAKEN)
+            elif name in hints and not _is_class_variable(hints[name]):
                 wrong.setdefault(name, _shadowed(value))
             elif name not in hints and (fix := _not_annotated(name, value)):
                 wrong.setdefault(name, fix)
             elif isinstance(value, FunctionType) and getattr(cls, name) is value:
-                fix = _endless(value)
+                fix = _endless(value, is_hook=name in _HOOKS)
                 if fix is not None and (name in _HOOKS or not name.startswith("_")):
                     wrong.setdefault(name, fix)
     return [f"{name}: {fix}" for name, fix in wrong.items()]
@@ -223,10 +232,10 @@ def _shadowed(value: object) -> str:
     return f"a field takes no plain value: write field(default={value!r}), or leave it out"
 
 
-def _endless(function: FunctionType) -> str | None:
+def _endless(function: FunctionType, *, is_hook: bool) -> str | None:
     """Say why a function does not run to its end when it is called, if it does not."""
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return "write 'def', not 'async def'"
-    if inspect.isgeneratorfunction(function):
+    if is_hook and inspect.iscoroutinefunction(function):
+        return "write 'def', not 'async def': a hook waits for nothing; tell a message from it"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return "nothing would run it to its end: return a list, do not yield"
     return None

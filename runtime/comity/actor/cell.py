@@ -24,8 +24,11 @@ from enum import Enum, unique
 from typing import Any, Final
 
 from comity.actor.actor_type import ActorType
+from comity.actor.awaiting import Handler, Interrupted, Paused, is_coroutine
 from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
+from comity.actor.surroundings import Surroundings
+from comity.actor.timers import Timer
 from comity.base.errors import UsageError
 from comity.base.ids import DeviceId, Topic
 from comity.crdt.state import Change, State
@@ -160,6 +163,7 @@ class Cell:
     __slots__ = (
         "_actor",
         "_beat",
+        "_handler",
         "_own",
         "_phase",
         "_places",
@@ -167,8 +171,12 @@ class Cell:
         "_silent",
         "_state",
         "_type",
+        "surroundings",
         "topic",
     )
+
+    surroundings: Surroundings | None
+    """What serves the actor; whoever hosts the cell sets it."""
 
     def __init__(self, actor_type: ActorType, topic: Topic) -> None:
         """Make an empty cell; it runs nothing before its first folds."""
@@ -181,6 +189,8 @@ class Cell:
         self._serial = 0
         self._own: dict[int, int] = {}
         self._silent = _SILENT  # how most turns end; made once for each serial
+        self._handler: Handler | None = None
+        self.surroundings = None
         self._actor = actor_type.cls()
         setattr(self._actor, _CELL, self)
 
@@ -214,12 +224,45 @@ class Cell:
 
         The event, if there is one, must reach the core before any later turn's, and the
         outcome must not be shown before the core has released `outcome.serial`.
+
+        If the outcome awaits something, the handler is open: nothing but folds may come
+        before `resume` or `interrupt`.
         """
         method = self._type.methods.get(message.method)
         if method is None:
             error = UsageError(f"{self._type.name} has no message {message.method!r}")
             return Outcome(None, error, self._serial, b""), None
         return self._turn(method, (self._actor, *message.arguments), message.keywords)
+
+    def ring(self, timer: Timer) -> tuple[Outcome, TurnEnded | None]:
+        """Run the turn of a timer, as `run` does that of a message."""
+        return self._turn(timer.function, timer.arguments, timer.keywords)
+
+    def resume(
+        self, value: object, error: BaseException | None = None
+    ) -> tuple[Outcome, TurnEnded | None]:
+        """Run the next stretch of the open handler as a turn of its own.
+
+        value, error: what it waited for. Raises: nothing that the handler does.
+        """
+        handler = self._handler
+        assert handler is not None
+        return self._turn(handler.step, (value, error), {})
+
+    def interrupt(self, method: str) -> tuple[Interrupted, Exception | None] | None:
+        """Cut the open handler off, if one is; return what its sender gets.
+
+        The second is what the handler raised when it had to clean up, which is no turn.
+        """
+        handler, self._handler = self._handler, None
+        if handler is None:
+            return None
+        return Interrupted(method, handler.stretch), handler.interrupt()
+
+    @property
+    def stretch(self) -> int:
+        """How many stretches of the open handler have begun; 0 if none is open."""
+        return 0 if self._handler is None else self._handler.stretch
 
     def create(self) -> tuple[Outcome, TurnEnded | None]:
         """Run `on_create` as the first turn in the life of the actor."""
@@ -294,21 +337,29 @@ class Cell:
         self._state.begin(turn)
         attributes = vars(self._actor)
         known = len(attributes)
+        awaits: Paused | None = None
         try:
             value = handler(*arguments, **keywords) if keywords else handler(*arguments)
+            if type(value) not in _PLAIN:
+                value, awaits = self._beyond(value)
             if len(attributes) != known:
                 self._refuse_attributes(known)
-            if type(value) not in _PLAIN:
-                self._refuse_view(value)
         except BaseException as error:
             self._state.rollback()
+            if self._handler is not None:
+                unclean = self._handler.interrupt()
+                if unclean is not None:
+                    error.add_note(f"and cleaning up raised {unclean!r}")
+                self._handler = None
             if not isinstance(error, Exception):
                 raise
             return Outcome(None, error, self._serial, b""), None
+        if awaits is None:
+            self._handler = None
         operations = self._state.commit()
         if not operations:
-            if value is not None:
-                return Outcome(value, None, self._serial, b""), None
+            if value is not None or awaits is not None:
+                return Outcome(value, None, self._serial, b"", awaits), None
             silent = self._silent
             if silent.serial != self._serial:
                 silent = self._silent = Outcome(None, None, self._serial, b"")
@@ -318,7 +369,17 @@ class Cell:
         self._serial += 1
         self._own[self._serial] = turn
         ended = TurnEnded(self.topic, self._serial, self._beat, operations)
-        return Outcome(value, None, self._serial, operations), ended
+        return Outcome(value, None, self._serial, operations, awaits), ended
+
+    def _beyond(self, value: object) -> tuple[object, Paused | None]:
+        """Return what a handler brought that is no plain value, and what it awaits."""
+        if is_coroutine(value):
+            self._handler = Handler(value)
+            value = self._handler.step(None, None)
+        if isinstance(value, Paused):
+            return None, value
+        self._refuse_view(value)
+        return value, None
 
     def _refuse_view(self, value: object) -> None:
         """Raise if a turn returns a field: whoever asked would read it beside later turns."""

@@ -6,12 +6,14 @@ Source: API 'A whole application'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-__all__ = ["Message", "Outcome"]
+from comity.actor.awaiting import Paused
+
+__all__ = ["Message", "Outcome", "size_of"]
 
 _NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -34,9 +36,40 @@ class Outcome:
     serial: the last writing turn of the cell whose effect the value may show. The reply
         must wait until that turn is durable.
     operations: what the turn wrote, encoded; empty if nothing.
+    awaits: what an `async def` handler waits for before it goes on; None if it is over.
     """
 
     value: Any
     error: Exception | None
     serial: int
     operations: bytes
+    awaits: Paused | None = None
+
+
+def size_of(message: Message) -> int:
+    """Return about how many bytes the arguments of a message hold, without their boxes.
+
+    Texts, bytes and the built-in containers of them count; of objects nothing is known.
+    """
+    total = 0
+    waiting: list[object] = [*message.arguments, *message.keywords.values()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str | bytes | bytearray):
+            total += len(value)
+        elif _is_box(value):
+            total += 8 * len(value)
+            waiting.extend(value)
+        elif _is_dict(value):
+            total += 16 * len(value)
+            waiting.extend(value)
+            waiting.extend(value.values())
+    return total
+
+
+def _is_box(value: object) -> TypeGuard[Collection[object]]:
+    return isinstance(value, tuple | list | set | frozenset)
+
+
+def _is_dict(value: object) -> TypeGuard[dict[object, object]]:
+    return isinstance(value, dict)

@@ -8,9 +8,18 @@ Source: API 'A whole application'.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    overload,
+)
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
@@ -68,17 +77,32 @@ class Ref(Generic[A_co]):
         """The checked class of the actor: its name, its messages."""
         return self._type
 
+    @overload
+    def ask(
+        self: Ref[A],
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> Future[R]: ...
+
+    @overload
     def ask(
         self: Ref[A],
         method: Callable[Concatenate[A, P], R],
         /,
         *arguments: P.args,
         **keywords: P.kwargs,
-    ) -> Future[R]:
+    ) -> Future[R]: ...
+
+    def ask(
+        self, method: Callable[..., Any], /, *arguments: Any, **keywords: Any
+    ) -> Future[Any]:
         """Send a message; the future is its reply, once its effect is durable.
 
-        `.get(timeout=2)` waits in a thread, `await` in asyncio. If the method raises, so
-        does the future, and nothing that the method wrote remains.
+        `.get(timeout=2)` waits in a thread, `await` in asyncio and in the handlers of actors.
+        If the method raises, so does the future, and nothing that the method wrote remains; of
+        an `async def` method nothing since its last await.
 
         A full mailbox holds the sender up, for as long as it takes and at most half a minute.
 

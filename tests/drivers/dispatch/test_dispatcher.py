@@ -17,13 +17,14 @@ import pytest
 
 from comity.actor.fold import BeatClosed, Binding, Fold, Folded, TurnEnded
 from comity.actor.message import Message
+from comity.actor.waits import DeadlockError
 from comity.base.clock import MILLISECOND
 from comity.base.errors import UsageError, WorldError
 from comity.base.ids import Topic
 from comity.drivers.dispatch.dispatcher import Dispatcher
-from comity.drivers.dispatch.errors import ActorStopped, DeadlockError, MailboxFull
+from comity.drivers.dispatch.errors import ActorStopped, MailboxFull
 from comity.drivers.dispatch.future import Future
-from comity.drivers.dispatch.host import BATCH_BUDGET
+from comity.drivers.dispatch.hosting import BATCH_BUDGET
 from tests.drivers.dispatch.house import PATIENCE, Gate, House, Probe, hold
 
 

@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from comity.actor.fold import Fold
 from comity.actor.message import Message
+from comity.actor.waits import Awaited
 from comity.base.ids import Topic
 from comity.drivers.dispatch.errors import MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.mailbox import Create, Item, Mailbox, Stop
 from comity.drivers.dispatch.pool import Job
-from comity.drivers.dispatch.waits import Awaited
 from comity.log.graph import Graph
 
 PATIENCE = 30.0
@@ -51,7 +51,7 @@ class MailboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.submitted: list[Job] = []
         self.mailbox = Mailbox()
-        self.mailbox.bind(Owner(), self.submitted.append, capacity=CAPACITY)
+        self.mailbox.bind(Owner(), self.submitted.append, capacity=CAPACITY, bytes_max=1 << 20)
         self.items: list[Item] = []
         self.folds: list[Fold] = []
         self.rooms: list[Future[None]] = []
@@ -166,7 +166,7 @@ TestMailbox = MailboxMachine.TestCase
 def test_an_idle_mailbox_keeps_no_queue() -> None:
     """An empty deque is 0.6 kB: a million idle actors would pay for it."""
     mailbox = Mailbox()
-    mailbox.bind(Owner(), list[Job]().append, capacity=CAPACITY)
+    mailbox.bind(Owner(), list[Job]().append, capacity=CAPACITY, bytes_max=1 << 20)
     mailbox.set_open(is_open=True)
     mailbox.post((Message("hit"), None))
     assert mailbox.take() is not None
@@ -179,7 +179,7 @@ def test_each_item_is_taken_or_handed_back_when_closed_from_outside() -> None:
     """A holder that takes while another thread closes: nothing lost, nothing twice."""
     for _ in range(200):
         mailbox = Mailbox()
-        mailbox.bind(Owner(), list[Job]().append, capacity=100)
+        mailbox.bind(Owner(), list[Job]().append, capacity=100, bytes_max=1 << 20)
         mailbox.set_open(is_open=True)
         items: Sequence[Item] = [(Message(str(number)), None) for number in range(100)]
         for item in items:

@@ -8,10 +8,9 @@ from functools import partial
 
 import pytest
 
-from comity.drivers.dispatch.errors import DeadlockError
+from comity.actor.waits import Awaited, DeadlockError
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.pool import WorkerPool, worker_here
-from comity.drivers.dispatch.waits import Awaited
 
 PATIENCE = 30.0
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from comity.actor.message import Message
+from comity.actor.waits import DeadlockError
 from comity.base.ids import Topic
-from comity.drivers.dispatch.errors import DeadlockError
 from tests.drivers.dispatch.house import PATIENCE, House, Probe
 
 # --------------------------------------------------------------------- waiting in a handler

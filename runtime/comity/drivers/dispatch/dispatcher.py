@@ -9,8 +9,7 @@ message is written on the wire. No process globals: two dispatchers share nothin
 
 Order: for one cell, events are emitted in the order of its turns, each before any later
 turn runs, and replies are given in the order of its turns. Between cells there is none.
-Source: ARCHITECTURE 'Who owns what', 'The way of a message'; issue of the actor runtime for
-async handlers, timers and supervision, which are not here yet.
+Source: ARCHITECTURE 'Who owns what', 'The way of a message'; decisions 0009, 0018.
 """
 
 from __future__ import annotations
@@ -27,13 +26,19 @@ import pykka
 from comity.actor.cell import Cell
 from comity.actor.fold import CellEvent, Fold
 from comity.actor.message import Message
+from comity.actor.randomness import Randomness
+from comity.actor.waits import DeadlockError
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
-from comity.drivers.dispatch.errors import ActorStopped, DeadlockError, MailboxFull
+from comity.drivers.dispatch.alarms import Alarms
+from comity.drivers.dispatch.errors import ActorStopped, MailboxFull
 from comity.drivers.dispatch.future import Future
-from comity.drivers.dispatch.host import CellHost, Hosting
+from comity.drivers.dispatch.host import CellHost
+from comity.drivers.dispatch.hosting import Hosting
 from comity.drivers.dispatch.mailbox import Call, Create, Work
+from comity.drivers.dispatch.outside import Outside
 from comity.drivers.dispatch.pool import WorkerPool, worker_here
+from comity.drivers.system import SystemClock, SystemEntropy
 
 __all__ = ["MAILBOX_MAX", "PATIENCE", "Dispatcher"]
 
@@ -59,7 +64,17 @@ def _anybody() -> bool:
 class Dispatcher:
     """Hosts cells. Make one a node; `close` it."""
 
-    __slots__ = ("_hosting", "_hosts", "_is_closed", "_lock", "_may_wait", "_patience", "_pool")
+    __slots__ = (
+        "_alarms",
+        "_hosting",
+        "_hosts",
+        "_is_closed",
+        "_lock",
+        "_may_wait",
+        "_outside",
+        "_patience",
+        "_pool",
+    )
 
     def __init__(
         self,
@@ -81,7 +96,7 @@ class Dispatcher:
         may_wait: tells, on the thread of a sender, whether it may be held up.
         patience: seconds for which a sender waits for room.
         workers: threads that run handlers while none blocks; more come while some do.
-        mailbox_max: messages that may wait for one actor.
+        mailbox_max: messages that may wait for one actor, if its class does not say.
         """
         self._lock = threading.Lock()
         self._hosts: dict[Topic, CellHost] = {}
@@ -89,7 +104,19 @@ class Dispatcher:
         self._may_wait = may_wait
         self._patience = patience
         self._pool = WorkerPool(size=workers)
-        self._hosting = Hosting(self._pool.submit, emit, on_failure, self._forget, mailbox_max)
+        self._alarms = Alarms()
+        self._outside = Outside(self._pool, self._alarms)
+        self._hosting = Hosting(
+            submit=self._pool.submit,
+            emit=emit,
+            on_failure=on_failure,
+            forget=self._forget,
+            mailbox_max=mailbox_max,
+            alarms=self._alarms,
+            outside=self._outside,
+            moment=SystemClock().moment,
+            randomness=Randomness(SystemEntropy()),
+        )
 
     # ----------------------------------------------------------------- the node
 
@@ -171,8 +198,10 @@ class Dispatcher:
             late = list(self._hosts.values())
         for host in late:
             host.abandon()
+        alarms = self._alarms.close(_STOP_GRACE)
+        outside = self._outside.close(max(0.0, ends - monotonic()) + _STOP_GRACE)
         rested = self._pool.close(max(0.0, ends - monotonic()) + _STOP_GRACE)
-        return rested and not late
+        return rested and alarms and outside and not late
 
     # ----------------------------------------------------------------- anybody
 
@@ -180,8 +209,8 @@ class Dispatcher:
         """Put a message into an actor's mailbox, waiting for room if it is full.
 
         Raises: ActorStopped if the actor is not hosted here; MailboxFull if there is no room
-            in time, or if who sends must not wait: an asyncio loop, the core's thread, an
-            actor for whom this one waits in turn.
+            in time, if the class says so, or if who sends must not wait: an asyncio loop,
+            the core's thread, an actor for whom this one waits in turn.
         """
         host = self._hosts.get(topic)
         if host is None or not self._put(host, message, None):
@@ -241,7 +270,8 @@ class Dispatcher:
         try:
             return host.post(work, reply_to)
         except MailboxFull as full:
-            if _is_in_loop() or not self._may_wait():
+            rejects = host.cell.actor_type.cls.comity_mailbox.on_full == "reject"
+            if rejects or _is_in_loop() or not self._may_wait():
                 raise
             first = full
         ends = monotonic() + self._patience

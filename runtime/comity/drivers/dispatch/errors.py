@@ -7,7 +7,7 @@ May not know: who raises them.
     ActorStopped    WorldError, pykka.ActorDeadError    nobody is there to take the message
     MailboxFull     WorldError                          too much is waiting there already
     ReplyTimeout    DeadlineError, pykka.Timeout        no reply yet; the effect is not known
-    DeadlockError   UsageError                          the reply could never have come
+`DeadlockError`, a UsageError, is `comity.actor.waits`'s: the fault lab raises it too.
 Source: STYLE 'Errors', API 'Time, failure, limits'.
 """
 
@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import pykka
 
-from comity.base.errors import DeadlineError, UsageError, WorldError
+from comity.base.errors import DeadlineError, WorldError
 
-__all__ = ["ActorStopped", "DeadlockError", "MailboxFull", "ReplyTimeout"]
+__all__ = ["ActorStopped", "MailboxFull", "ReplyTimeout"]
 
 
 class ActorStopped(WorldError, pykka.ActorDeadError):
@@ -42,7 +42,3 @@ class MailboxFull(WorldError):
 
 class ReplyTimeout(DeadlineError, pykka.Timeout):
     """`get` waited as long as it was told to; the reply may still come."""
-
-
-class DeadlockError(UsageError):
-    """Waiting would never end: the text names the actors that wait for one another."""

@@ -22,6 +22,7 @@ import functools
 import logging
 import sys
 import threading
+from asyncio import _get_running_loop
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from time import monotonic
@@ -30,10 +31,10 @@ from typing import Any, Final, TypeVar, cast
 
 import pykka
 
+from comity.actor.waits import Answerer
 from comity.base.errors import UsageError
 from comity.drivers.dispatch.errors import ReplyTimeout
 from comity.drivers.dispatch.pool import worker_here
-from comity.drivers.dispatch.waits import Answerer
 
 __all__ = ["Future"]
 
@@ -184,8 +185,16 @@ class Future(pykka.Future[T]):
                 self._callbacks.remove(callback)
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.done():
-            yield from self._await_done()
+        loop = _get_running_loop()
+        if loop is not None:
+            if not self.done():
+                yield from self._await_done(loop)
+        elif worker_here() is not None:
+            return cast("T", (yield self))  # to the actor's host: the stretch ends here
+        elif not self.done():
+            raise UsageError(
+                "await of a reply outside of actors and of a running asyncio loop: use .get()"
+            )
         return self.get()
 
     __iter__ = __await__
@@ -273,7 +282,7 @@ class Future(pykka.Future[T]):
 
     def _wait(self, timeout: float | None) -> None:
         here = worker_here()
-        if here is None:
+        if here is None or here[0].is_blocked:  # on an errand: it is counted out already
             self._wait_here(timeout)
         else:
             worker, job = here
@@ -343,13 +352,7 @@ class Future(pykka.Future[T]):
             else:
                 _on_thread(source, count)
 
-    def _await_done(self) -> Generator[Any, None, None]:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise UsageError(
-                "await of a reply outside a running asyncio loop: use .get() there"
-            ) from None
+    def _await_done(self, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
         waiter = loop.create_future()
 
         def arrive() -> None:

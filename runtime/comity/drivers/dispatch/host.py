@@ -6,12 +6,16 @@ touches it.
 
     starting --first fold with `last`: on_create if asked for, on_start--> running
     running --fold--> running          running --fold refused--> waiting --fold--> running
+    running --a handler awaits--> open --what it awaited, its end--> running
     any --stop: on_stop--> stopped --all replies given--> gone
     any --a hook of the start raised, or what no handler may raise--> stopped
 
 A turn that raises is undone and the actor goes on: its asker gets the error; for a `tell`,
 `on_failure` runs and the node is told. SystemExit and KeyboardInterrupt in a handler stop
 this actor only; pykka would stop all, from within one of them.
+
+While a handler is open, its next stretch comes before any message; folds land between
+stretches. Who stops the actor gives an open handler `STOP_GRACE` to end, then cuts it off.
 
 Of pykka's machinery the three extension points are used, not its loop: pykka answers inside
 its loop, and here an answer waits for the disk. Nor is anything entered in pykka's global
@@ -23,62 +27,66 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Final, NoReturn, assert_never, cast
 
 import pykka
 
+from comity.actor.awaiting import Paused
 from comity.actor.cell import Cell, Phase
-from comity.actor.fold import CellEvent, Fold, TurnEnded
+from comity.actor.fold import Fold, TurnEnded
 from comity.actor.message import Message, Outcome
-from comity.base.clock import MILLISECOND, Duration
+from comity.actor.randomness import Randomness
+from comity.actor.timers import TIMERS_MAX, Timer
+from comity.actor.waits import Awaited
+from comity.base.clock import Duration, Instant, Moment
 from comity.base.errors import UsageError
-from comity.base.ids import Topic, short
+from comity.base.ids import short
 from comity.drivers.dispatch.errors import ActorStopped
 from comity.drivers.dispatch.future import Future
-from comity.drivers.dispatch.mailbox import Call, Create, Item, Mailbox, Stop, Work
-from comity.drivers.dispatch.pool import Job
+from comity.drivers.dispatch.hosting import (
+    BATCH_BUDGET,
+    MAILBOX_BYTES_MAX,
+    STOP_GRACE,
+    Hosting,
+)
+from comity.drivers.dispatch.mailbox import (
+    Call,
+    Create,
+    Item,
+    Mailbox,
+    Resume,
+    Ring,
+    Stop,
+    Work,
+)
+from comity.drivers.dispatch.open_handler import Hurried, OpenHandler
 from comity.drivers.dispatch.replies import Replies
-from comity.drivers.dispatch.waits import Awaited
 
-__all__ = ["BATCH_BUDGET", "CellHost", "Hosting"]
-
-BATCH_BUDGET: Final = Duration(2 * MILLISECOND)
-"""Time that an actor has before others get their turn. A count of messages would not do: a
-hundred that sleep 20 ms each delay the rest by 2 s. Half costs throughput where handlers
-are short, twice is felt by others where they are long."""
+__all__ = ["CellHost"]
 
 _logger: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Hosting:
-    """What all hosts of one dispatcher share.
-
-    submit: has a worker run a batch of a host.
-    emit: takes each cell event, in the order of that cell's turns; cheap, from any worker.
-    on_failure: is told what a message raised that nobody awaits, or what stopped an actor.
-    forget: is called once when a stopped host has given its last reply.
-    mailbox_max: messages that may wait in one mailbox.
-    """
-
-    submit: Callable[[Job], None]
-    emit: Callable[[CellEvent], None]
-    on_failure: Callable[[Topic, BaseException, Message], None]
-    forget: Callable[[CellHost], None]
-    mailbox_max: int
 
 
 class CellHost(pykka.Actor):
     """One hosted actor. Made and kept by the dispatcher, which holds the strong reference."""
 
-    __slots__ = ("_hosting", "_is_begun", "_mailbox", "_replies", "awaits", "cell")
+    __slots__ = (
+        "_hosting",
+        "_is_begun",
+        "_mailbox",
+        "_open",
+        "_replies",
+        "_timers",
+        "awaits",
+        "cell",
+    )
 
     awaits: Awaited | None
-    """The future that a handler of this actor blocks on."""
+    """The future that a handler of this actor blocks on, or awaits."""
 
     def __init__(self, cell: Cell, hosting: Hosting) -> None:
         """Host a cell; it runs from `_start_actor_loop` on.
@@ -87,7 +95,10 @@ class CellHost(pykka.Actor):
         reference until somebody asks for it.
         """
         self.cell = cell
+        cell.surroundings = self
         self.awaits = None
+        self._open: OpenHandler | None = None
+        self._timers: list[Timer] | None = None
         self._hosting = hosting
         self._mailbox = self._create_actor_inbox()
         self._replies = Replies()
@@ -109,7 +120,13 @@ class CellHost(pykka.Actor):
         return Future()
 
     def _start_actor_loop(self) -> None:
-        self._mailbox.bind(self, self._hosting.submit, capacity=self._hosting.mailbox_max)
+        policy = self.cell.actor_type.cls.comity_mailbox
+        self._mailbox.bind(
+            self,
+            self._hosting.submit,
+            capacity=policy.count or self._hosting.mailbox_max,
+            bytes_max=policy.size or MAILBOX_BYTES_MAX,
+        )
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -180,7 +197,13 @@ class CellHost(pykka.Actor):
         A cell that is starting or waits for a fold is stopped at once: the fold may never
         come. Asking again returns the same future.
         """
-        return self._mailbox.post_stop()
+        stopped = self._mailbox.post_stop()
+        if self._open is not None:
+            self._hosting.alarms.after(STOP_GRACE, self._hurry)
+        return stopped
+
+    def _hurry(self) -> None:
+        self._mailbox.post_resume(Resume(None, Hurried()))
 
     def abandon(self) -> None:
         """Fail whatever waits: the dispatcher closes and no release will come."""
@@ -211,10 +234,12 @@ class CellHost(pykka.Actor):
         ends = monotonic_ns() + BATCH_BUDGET
         while (item := mailbox.take()) is not None:
             try:
-                if isinstance(item, Fold):
+                if isinstance(item, tuple):
+                    self._do(item)
+                elif isinstance(item, Fold):
                     self._fold(item)
                 else:
-                    self._do(item)
+                    self._go_on(item)
             except BaseException as error:  # noqa: BLE001  (a worker outlives any handler)
                 self._crash(item, error)
             if monotonic_ns() >= ends:
@@ -228,6 +253,9 @@ class CellHost(pykka.Actor):
                 self._ended(self.cell.run(work), work, reply_to)
             case Call(function):
                 self._call(function, reply_to)
+            case Ring(timer):
+                if not timer.is_over:
+                    self._ended(self.cell.ring(timer), work, None)
             case Create():
                 self._ended(self.cell.create(), work, reply_to)
             case Stop():
@@ -241,10 +269,52 @@ class CellHost(pykka.Actor):
         outcome, ended = turn
         if ended is not None:
             self._hosting.emit(ended)
+        if outcome.awaits is not None:
+            self._pause(outcome.awaits, work, reply_to)
+            return
+        self._open = None
+        if type(work) is Ring:
+            self._rang(work.timer)
         if reply_to is not None:
             self._replies.post(outcome.serial, reply_to, outcome.value, outcome.error)
         elif outcome.error is not None:
             self._failed(outcome.error, _named(work))
+
+    def _pause(self, paused: Paused, work: Work, reply_to: Future[Any] | None) -> None:
+        """Wait for what the open handler awaits; it goes on in `_go_on`."""
+        if self._open is None:
+            self._open = OpenHandler(self._mailbox, work, reply_to)
+        self._open.wait(self, paused, self._hosting.outside)
+        if self._mailbox.is_stopping:
+            self._hosting.alarms.after(STOP_GRACE, self._hurry)
+
+    def _go_on(self, resume: Resume) -> None:
+        """Run the next stretch of the open handler."""
+        opened = self._open
+        assert opened is not None
+        value, error = opened.take(self, resume)
+        if type(error) is Hurried:
+            self._end(None)
+            return
+        self._ended(self.cell.resume(value, error), opened.work, opened.reply_to)
+
+    def _interrupt(self) -> None:
+        """Cut off the open handler, if one is: whoever sent the message gets Interrupted."""
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        opened.cut(self)
+        message = _named(opened.work)
+        cut = self.cell.interrupt(message.method)
+        if cut is None:
+            return
+        interrupted, unclean = cut
+        if unclean is not None:
+            self._report(unclean, message)
+        if opened.reply_to is not None:
+            self._replies.post(self.cell.serial, opened.reply_to, None, interrupted)
+        else:
+            self._report(interrupted, message)
 
     def _call(self, function: Callable[[Cell], Any], reply_to: Future[Any] | None) -> None:
         value, error = None, None
@@ -291,10 +361,16 @@ class CellHost(pykka.Actor):
         if second is not None:
             self._report(second, Message("on_failure"))
 
-    def _crash(self, item: Fold | Item, error: BaseException) -> None:
+    def _crash(self, item: Fold | Item | Resume, error: BaseException) -> None:
         """Stop the actor after what no handler may raise, or a fault of ours."""
-        work, reply_to = (item, None) if isinstance(item, Fold) else item
-        message = _named(work)
+        reply_to: Future[Any] | None = None
+        if isinstance(item, tuple):
+            message, reply_to = _named(item[0]), item[1]
+        elif isinstance(item, Resume) and self._open is not None:
+            message, reply_to = _named(self._open.work), self._open.reply_to
+        else:
+            message = Message("fold" if isinstance(item, Fold) else "resume")
+        self._open = None
         if reply_to is not None and reply_to.answerer is not None:
             stopped = ActorStopped(
                 f"{self.label} stopped: {message.method} raised {error!r}", retry=False
@@ -306,6 +382,10 @@ class CellHost(pykka.Actor):
 
     def _end(self, cause: BaseException | None) -> None:
         """Stop: on_stop, an answer to all that waits, and in the end to who asked for it."""
+        self._interrupt()
+        for timer in self._timers or ():
+            timer.cancel()
+        self._timers = None
         if self._is_begun:
             self._is_begun = False
             error = self.cell.stop()
@@ -331,6 +411,48 @@ class CellHost(pykka.Actor):
         with suppress(UsageError):  # two threads may bring the last reply and the closing
             self._mailbox.stopped.set(True)
 
+    # ----------------------------------------------------------------- the actor's services
+
+    def moment(self) -> Moment:
+        """Return the present."""
+        return self._hosting.moment()
+
+    def randomness(self) -> Randomness:
+        """Return the chance of this node."""
+        return self._hosting.randomness
+
+    def start_timer(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        *,
+        wait: Duration,
+        period: Duration | None,
+    ) -> Timer:
+        """Have a bound method of the actor run as a turn later.
+
+        Raises: UsageError at TIMERS_MAX.
+        """
+        timers = [each for each in self._timers or () if not each.is_over]
+        if len(timers) >= TIMERS_MAX:
+            raise UsageError(
+                f"{self.label} has {TIMERS_MAX} timers: use every() instead of many after(), "
+                "and cancel() what is not needed"
+            )
+        due = Instant(self.moment().instant + wait)
+        timer = Timer(function, arguments, keywords, due=due, period=period)
+        self._timers = [*timers, timer]
+        self._arm(timer)
+        return timer
+
+    def _arm(self, timer: Timer) -> None:
+        self._hosting.alarms.at(timer.due, partial(self._mailbox.post_ring, timer))
+
+    def _rang(self, timer: Timer) -> None:
+        if timer.rang(self.moment().instant):
+            self._arm(timer)
+
     def _report(self, error: BaseException, message: Message) -> None:
         try:
             self._hosting.on_failure(self.cell.topic, error, message)
@@ -351,7 +473,7 @@ class _StoppedFlag:
         return self._mailbox.is_closed
 
 
-def _named(work: Work | Fold) -> Message:
+def _named(work: Work) -> Message:
     """Return the message, or one that names what was done instead."""
     match work:
         case Message():
@@ -362,7 +484,7 @@ def _named(work: Work | Fold) -> Message:
             return Message("on_create")
         case Stop():
             return Message("on_stop")
-        case Fold():
-            return Message("fold")
+        case Ring(timer):
+            return Message(getattr(timer.function, "__name__", "?"))
         case _:
             assert_never(work)

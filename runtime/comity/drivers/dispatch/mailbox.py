@@ -8,9 +8,14 @@ actor is in the pool's queue. May not know: what a message does.
 
     idle --something may run--> scheduled --batch ends, nothing may run--> idle
 
-A message counts against the bound, and a full mailbox refuses: it never grows. Whoever may
-wait does so for `room`. Folds are outside of it: the core offers one and awaits the answer,
-except for the history of a cell that is being activated. An idle mailbox keeps no queue.
+    free --handler awaits--> held --resume--> ready --taken--> free, or held again
+        while held or ready, folds pass and messages wait
+
+A message counts against the bounds, of messages and of their bytes, and a full mailbox
+refuses: it never grows. Whoever may wait does so for `room`. Outside of them are folds, since
+the core offers one and awaits the answer, except for the history of a cell that is being
+activated; and rings, of which an actor has one for each of its timers. An idle mailbox keeps
+no queue.
 Source: ARCHITECTURE 'Who owns what'; API 'Time, failure, limits'.
 """
 
@@ -21,20 +26,24 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, cast
 
 import pykka
 from pykka import messages
 
 from comity.actor.cell import Cell
 from comity.actor.fold import Fold
-from comity.actor.message import Message
+from comity.actor.message import Message, size_of
+from comity.actor.timers import TIMERS_MAX, Timer
 from comity.base.errors import UsageError
 from comity.drivers.dispatch.errors import MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.pool import Job
 
-__all__ = ["Call", "Create", "Item", "Mailbox", "Stop", "Work"]
+__all__ = ["Call", "Create", "Heavy", "Item", "Mailbox", "Resume", "Ring", "Stop", "Work"]
+
+_LIGHT_BYTES: Final = 1024
+"""A message with less in it is not counted in bytes: the bound of messages holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,37 @@ class Stop:
     """Stop the actor."""
 
 
-Work = Message | Call | Create | Stop
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Run the turn of a timer."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Heavy:
+    """A message that counts in bytes, on its way through the mailbox."""
+
+    message: Message
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Run the next stretch of the open handler.
+
+    value, error: what it awaited; or reply, which is done and has either.
+    """
+
+    value: object
+    error: BaseException | None = None
+    reply: Future[Any] | None = None
+
+
+_HELD: Final = Resume(None)
+"""Stands for the resume that has not come."""
+
+Work = Message | Call | Create | Stop | Ring
 """What waits in a mailbox."""
 
 Item = tuple[Work, Future[Any] | None]
@@ -91,6 +130,8 @@ class Mailbox:
     """Any thread puts; only the worker that holds the actor takes."""
 
     __slots__ = (
+        "_bytes",
+        "_bytes_max",
         "_capacity",
         "_folds",
         "_is_closed",
@@ -99,6 +140,7 @@ class Mailbox:
         "_items",
         "_lock",
         "_owner",
+        "_resume",
         "_room",
         "_stop",
         "_stopped",
@@ -108,7 +150,7 @@ class Mailbox:
     def __init__(self) -> None:
         """Make a mailbox that takes nothing before `bind`."""
         self._lock = threading.Lock()
-        self._items: deque[Item] | None = None
+        self._items: deque[tuple[Work | Heavy, Future[Any] | None]] | None = None
         self._folds: deque[Fold] | None = None
         self._stop: Item | None = None
         self._stopped: Future[bool] | None = None
@@ -116,17 +158,24 @@ class Mailbox:
         self._is_closed = True
         self._is_scheduled = False
         self._capacity = 0
+        self._bytes_max = 0
+        self._bytes = 0
+        self._resume: Resume | None = None
         self._room: Future[None] | None = None
         self._owner: Owner | None = None
         self._submit_job: Callable[[Job], None] | None = None
 
-    def bind(self, owner: Owner, submit: Callable[[Job], None], *, capacity: int) -> None:
+    def bind(
+        self, owner: Owner, submit: Callable[[Job], None], *, capacity: int, bytes_max: int
+    ) -> None:
         """Belong to an actor from now on, shut, and take up to `capacity` messages.
 
-        submit: has a worker run a batch of the owner.
+        submit: has a worker run a batch of the owner. bytes_max: what they may hold together;
+        a single one may hold more.
         """
         assert self._owner is None
         assert capacity > 0, capacity
+        self._bytes_max = bytes_max
         self._owner = owner
         self._submit_job = submit
         self._capacity = capacity
@@ -142,6 +191,8 @@ class Mailbox:
 
         Raises: MailboxFull, and the item is not taken.
         """
+        work = item[0]
+        size = size_of(work) if type(work) is Message and work.arguments else 0
         with self._lock:
             if self._is_closed:
                 return False
@@ -150,12 +201,39 @@ class Mailbox:
                 items = self._items = deque()
             elif len(items) >= self._capacity:
                 raise MailboxFull(self._full())
-            items.append(item)
-            if self._is_scheduled or not self._is_open:
+            if size > _LIGHT_BYTES:
+                self._append_heavy(item, size)
+            else:
+                items.append(item)
+            if self._is_scheduled or not self._is_open or self._resume is not None:
                 return True
             self._is_scheduled = True
-        self._submit()
+            assert self._submit_job is not None
+            assert self._owner is not None
+        self._submit_job(self._owner)
         return True
+
+    def post_ring(self, timer: Timer) -> None:
+        """Add the turn of a timer behind what waits; nothing if the mailbox is closed."""
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._items is None:
+                self._items = deque()
+            self._items.append((Ring(timer), None))
+            must_submit = self._must_schedule()
+        if must_submit:
+            self._submit()
+
+    def post_resume(self, resume: Resume) -> None:
+        """Let the open handler go on; nothing if none waits any more."""
+        with self._lock:
+            if self._resume is not _HELD:
+                return
+            self._resume = resume
+            must_submit = self._must_schedule()
+        if must_submit:
+            self._submit()
 
     def room(self) -> Future[None]:
         """Return the future of the moment when half of the mailbox is empty, or it closes.
@@ -191,10 +269,11 @@ class Mailbox:
         with self._lock:
             if self._stopped is not None or self._is_closed:
                 return self._stopped_future()
-            self._stop = (Stop(), None)
+            stop: Item = (Stop(), None)
+            self._stop = stop
             if self._items is None:
                 self._items = deque()
-            self._items.append(self._stop)
+            self._items.append(stop)
             must_submit = self._must_schedule()
             stopped = self._stopped_future()
         if must_submit:
@@ -231,25 +310,45 @@ class Mailbox:
 
     # ----------------------------------------------------------------- for the holder
 
-    def take(self) -> Fold | Item | None:
+    def take(self) -> Fold | Item | Resume | None:
         """Return what is to be done next, or None if nothing may be done now."""
         folds, items = self._folds, self._items
         if folds:
             return folds.popleft()
         if not self._is_open:
             return self._stop
+        if self._resume is not None:
+            return self._take_resume()
         try:
             item = items.popleft() if items else None
         except IndexError:  # `close` was called from outside just now
             return None
+        if item is not None and type(item[0]) is Heavy:
+            with self._lock:
+                self._bytes -= item[0].size
+            item = (item[0].message, item[1])
         if self._room is not None:
             self._let_in()
-        return item
+        return cast("Item | None", item)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the actor is to stop when it comes to that."""
+        return self._stop is not None
+
+    def hold(self) -> None:
+        """Let messages wait for the end of the open handler, and it for its resume."""
+        assert self._resume is None
+        self._resume = _HELD
+
+    def free(self) -> None:
+        """Forget the open handler: it will not be resumed."""
+        self._resume = None
 
     def take_create(self) -> Item | None:
         """Take the first item if it is the creation of the actor."""
         if self._items and isinstance(self._items[0][0], Create):
-            return self._items.popleft()
+            return cast("Item", self._items.popleft())
         return None
 
     def set_open(self, *, is_open: bool) -> None:
@@ -277,25 +376,35 @@ class Mailbox:
         with self._lock:
             self._is_closed = True
             items, stop = self._items, self._stop
-            self._items = self._folds = self._stop = None
+            self._items = self._folds = self._stop = self._resume = None
+            self._bytes = 0
             with suppress(IndexError):
                 while items:
-                    left.append(items.popleft())
+                    item = items.popleft()
+                    work, reply_to = item
+                    if isinstance(work, Heavy):
+                        left.append((work.message, reply_to))
+                    elif item is not stop and not isinstance(work, Ring):
+                        left.append((work, reply_to))
         self._let_in()
-        return [item for item in left if item is not stop]
+        return left
 
     def check(self) -> None:
         """Assert the invariants: bounded, and never work that nobody is to run."""
         with self._lock:
             stops = 0 if self._stop is None else 1
-            assert len(self._items or ()) <= self._capacity + stops
+            assert len(self._items or ()) <= self._capacity + stops + TIMERS_MAX
             assert self._is_scheduled or not self._may_run()
             assert not self._is_closed or not self._items
 
     def _let_in(self) -> None:
         """Wake who waits for room, if there is enough."""
         with self._lock:
-            if self._room is None or len(self._items or ()) > self._capacity // 2:
+            if (
+                self._room is None
+                or len(self._items or ()) > self._capacity // 2
+                or self._bytes > self._bytes_max // 2
+            ):
                 return
             room, self._room = self._room, None
         room.set(None)
@@ -309,7 +418,30 @@ class Mailbox:
     def _may_run(self) -> bool:
         if self._folds:
             return True
-        return bool(self._items) if self._is_open else self._stop is not None
+        if not self._is_open:
+            return self._stop is not None
+        if self._resume is not None:
+            return self._resume is not _HELD
+        return bool(self._items)
+
+    def _take_resume(self) -> Resume | None:
+        with self._lock:
+            resume = self._resume
+            if resume is None or resume is _HELD:
+                return None
+            self._resume = None
+        return resume
+
+    def _append_heavy(self, item: Item, size: int) -> None:
+        """Add a message that counts in bytes. Raises: MailboxFull."""
+        assert self._lock.locked()
+        assert self._items is not None
+        if self._items and self._bytes + size > self._bytes_max:
+            raise MailboxFull(self._full())
+        work, reply_to = item
+        assert isinstance(work, Message)
+        self._bytes += size
+        self._items.append((Heavy(work, size), reply_to))
 
     def _must_schedule(self) -> bool:
         assert self._lock.locked()
@@ -325,4 +457,7 @@ class Mailbox:
 
     def _full(self) -> str:
         label = "?" if self._owner is None else self._owner.label
-        return f"{label} has {self._capacity} messages waiting: send this one again later"
+        waiting = f"{len(self._items or ())} messages waiting"
+        if self._bytes:
+            waiting += f", {self._bytes} bytes of them"
+        return f"{label} has {waiting}: send this one again later"

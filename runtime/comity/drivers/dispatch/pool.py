@@ -24,9 +24,8 @@ from contextlib import contextmanager
 from time import monotonic, monotonic_ns, sleep
 from typing import Final, Protocol
 
+from comity.actor.waits import Answerer, Awaited, DeadlockError, refuse_cycle
 from comity.base.clock import MILLISECOND, SECOND, Duration
-from comity.drivers.dispatch.errors import DeadlockError
-from comity.drivers.dispatch.waits import Answerer, Awaited, refuse_cycle
 
 __all__ = ["LINGER", "WORKERS_MAX", "Job", "Worker", "WorkerPool", "worker_here"]
 

@@ -1,8 +1,8 @@
 """Who waits for whom: the cycle that would never end is found before it is entered.
 
 Owns: the walk along the waits. May not know: threads, mailboxes, what is waited for.
-An actor that blocks in a handler waits for one future, and that future for one actor: each
-node of the graph has at most one edge out, so a cycle is found by walking.
+An actor that blocks in a handler, or awaits in one, waits for one future, and that future for
+one actor: each node of the graph has at most one edge out, so a cycle is found by walking.
 
     actor --awaits--> future --answerer--> actor --awaits--> ...
 
@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from comity.drivers.dispatch.errors import DeadlockError
+from comity.base.errors import UsageError
 
-__all__ = ["Answerer", "Awaited", "refuse_cycle"]
+__all__ = ["Answerer", "Awaited", "DeadlockError", "refuse_cycle"]
 
 WALK_MAX: Final = 1000
 """Actors on a walk: above the threads of a pool, each of which holds one waiting actor. A
 walk may meet a cycle that it is not part of, and whose members are about to be told."""
+
+
+class DeadlockError(UsageError):
+    """Waiting would never end: the text names the actors that wait for one another."""
 
 
 class Awaited(Protocol):
@@ -38,7 +42,7 @@ class Answerer(Protocol):
     """An actor, as the walk sees it."""
 
     awaits: Awaited | None
-    """What its handler blocks on at this moment."""
+    """What its handler blocks on, or awaits, at this moment."""
 
     @property
     def label(self) -> str:

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comity.drivers.dispatch.errors import DeadlockError
+from comity.actor.waits import Awaited, DeadlockError, refuse_cycle
 from comity.drivers.dispatch.future import Future
-from comity.drivers.dispatch.waits import Awaited, refuse_cycle
 
 
 class Node:
