@@ -6,6 +6,7 @@ Owns: fixtures for places, and the search profiles. May not know: any layer.
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Nobody's keyring is asked, and none of ours is found in its place: keyring takes the first
 # backend that it knows of for the whole process, also one that a test has defined.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+
+# What tells a store from its copies lies outside of it; here, where it goes with the tests.
+_STATE = tempfile.TemporaryDirectory(prefix="comity-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 # No deadlines: the machine is shared, and a slow moment is not a broken property. In CI the
 # search is the same each time, so that a red run is the change's; elsewhere it is fresh.

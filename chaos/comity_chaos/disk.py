@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from typing import Final
 
 from comity.node.effects import Put, Read, Table, Write
 
 __all__ = ["Disk", "Image"]
+
+_GENERATION: Final = b"generation"
+_WRITTEN: Final = b"written"
+"""Where a store keeps these is its own affair; here in rows that the core does not know."""
 
 Rows = tuple[tuple[bytes, bytes], ...]
 Image = dict[Table, dict[bytes, bytes]]
@@ -79,6 +84,8 @@ class Disk:
                 table.put(change.key, change.value)
             else:
                 table.drop(change.key)
+        written = (self.written + 1).to_bytes(8, "big")
+        self._tables[Table.META].put(_WRITTEN, written)
         return write
 
     def fail(self) -> Write:
@@ -111,6 +118,20 @@ class Disk:
                 else:
                     found.pop(change.key, None)
         return tuple(sorted(found.items())[: read.rows_max])
+
+    @property
+    def generation(self) -> bytes:
+        """What tells this disk from a copy; a backup holds it too."""
+        return self._tables[Table.META].values.get(_GENERATION, b"")
+
+    @property
+    def written(self) -> int:
+        """How many writes have become durable; a backup holds it too."""
+        return int.from_bytes(self._tables[Table.META].values.get(_WRITTEN, b""), "big")
+
+    def renew(self, generation: bytes) -> None:
+        """Take another generation, durably."""
+        self._tables[Table.META].put(_GENERATION, generation)
 
     def rows(self) -> dict[Table, Rows]:
         """Return all that is durable, as a node finds it when it starts."""

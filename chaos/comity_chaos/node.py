@@ -16,17 +16,46 @@ from typing import Any, Final
 
 from comity.base.errors import UsageError
 from comity.base.ids import Token
+from comity.base.ports import Entropy
 from comity.node.core import Core, Local
-from comity.node.effects import Report
+from comity.node.effects import Report, Write
+from comity.node.generation import NAME_BYTES, Generation, begin, compare
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
 from comity_chaos.clock import NodeClock
-from comity_chaos.disk import Disk
+from comity_chaos.disk import Disk, Image
 
-__all__ = ["FOREVER", "SimNode"]
+__all__ = ["FOREVER", "SimNode", "SimWitness"]
 
 FOREVER: Final = 1 << 62
 """An instant that never comes: a node that is held until then is suspended."""
+
+
+class SimWitness:
+    """Tells a disk from its copies, and outlives both. Implements `generation.Witness`."""
+
+    __slots__ = ("_counts", "_tokens")
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._tokens: dict[bytes, bytes] = {}
+        self._counts: dict[bytes, int] = {}
+
+    def recall(self, name: bytes) -> bytes:
+        """Return what was kept of a store."""
+        return self._tokens.get(name, b"")
+
+    def remember(self, name: bytes, tokens: bytes) -> None:
+        """Keep tokens instead of the old ones."""
+        self._tokens[name] = tokens
+
+    def counted(self, name: bytes) -> int:
+        """Return how many writes of a store are known of."""
+        return self._counts.get(name, 0)
+
+    def count(self, name: bytes, writes: int) -> None:
+        """Note how many writes of a store are durable."""
+        self._counts[name] = writes
 
 
 class SimNode:
@@ -37,6 +66,7 @@ class SimNode:
     """
 
     __slots__ = (
+        "_anew",
         "address",
         "answers",
         "awaited",
@@ -56,6 +86,7 @@ class SimNode:
         "synced_at",
         "syncs",
         "up",
+        "witness",
         "woken_at",
         "working",
     )
@@ -66,6 +97,7 @@ class SimNode:
         self.local = local
         self.address = f"node-{index}"
         self.disk = Disk()
+        self.witness = SimWitness()
         self.clock = NodeClock()
         self.codec: Codec | None = None
         self.life = 0
@@ -79,6 +111,7 @@ class SimNode:
 
     def switch_off(self) -> None:
         """Lose everything that is not on the disk."""
+        self._anew: Entropy | None = None
         self.core: Core | None = None
         self.cells: Cells | None = None
         self.held_until = 0
@@ -87,6 +120,30 @@ class SimNode:
         self.synced_at = 0
         self.woken_at: int | None = None
         self.working = False
+
+    def is_copy(self, entropy: Entropy) -> bool:
+        """Tell, once a start, whether the disk is not the one that ran last."""
+        copied = compare(self.disk, self.witness, entropy) is Generation.COPIED
+        self._anew = entropy if copied else None
+        return copied
+
+    def sync(self) -> Write:
+        """Make a write durable and count it; the first one of a copy makes it a new device."""
+        write = self.disk.sync()
+        if self._anew is not None:
+            begin(self.disk, self.witness, self._anew)
+            self._anew = None
+        self.witness.count(self.disk.generation[:NAME_BYTES], self.disk.written)
+        return write
+
+    def restore(self, image: Image, *, whole: bool) -> None:
+        """Put a backup of the disk back. whole: with what tells the disk from its copies."""
+        self.disk.restore(image)
+        if whole and self.disk.generation:
+            found = self.disk.generation
+            name, token = found[:NAME_BYTES], found[NAME_BYTES:]
+            self.witness.remember(name, token)
+            self.witness.count(name, self.disk.written)
 
     def running(self) -> tuple[Core, Cells]:
         """Return the core and cells of a node that is up."""

@@ -396,6 +396,10 @@ class Sim:
         """Do what a host does with a core that has started: listen, and open what was open."""
         if node.local.relay:
             return
+        if self.scene.devices.get(node.running()[0].device) != node.index and any(
+            index == node.index for index in self.scene.devices.values()
+        ):
+            self.scene.removed[node.index] = "it has become a new device"
         address, life = node.address, node.life
         self.world.command(node, lambda t: commands.Listening(t, address), awaited=False)
         for ref in self._refs:

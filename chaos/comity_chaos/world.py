@@ -30,6 +30,7 @@ from comity.node.effects import (
     Release,
     Report,
     Send,
+    Stop,
     Write,
 )
 from comity.node.events import (
@@ -62,6 +63,12 @@ _READ: Final = Duration(50_000)
 _TURN: Final = Duration(10_000)
 _DIAL_UNANSWERED: Final = Duration(5_000 * MILLISECOND)
 """How long a dial waits for an answer that is kept from it."""
+
+_BEGIN_ANEW: Final = Duration(1_000 * MILLISECOND)
+"""How long a node that has stopped by itself is off."""
+
+_GUARDING: Final = 1 << 33
+"""Lives whose entropy goes to the guard against copies, so that the core's stays its own."""
 
 _UPTIME_SPREAD: Final = 1 << 50
 """Nanoseconds, 13 days: where the monotonic clock of a life begins, keyed."""
@@ -179,8 +186,9 @@ class World:
         self.log.note(self.now, node.index, "start")
         if self.witness is not None:
             self.witness.started(node)
+        copied = node.is_copy(SimEntropy(self.seed, node.index, _GUARDING + node.life))
         try:
-            effects = node.core.start(node.disk.rows(), self.moment(node))
+            effects = node.core.start(node.disk.rows(), self.moment(node), copied=copied)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is ours)
             self._failed(node, error)
             return
@@ -462,11 +470,22 @@ class World:
                         node.answers[token] = result
                 case Report():
                     self._report(node, effect)
+                case Stop():
+                    self._stopped(node)
                 case _:
                     assert_never(effect)
             if node.life != life:
                 return  # power was lost in the middle of it
         self.poke(node)
+
+    def _stopped(self, node: SimNode) -> None:
+        """End a life that its core has ended; who watches over it begins the next one."""
+        self.crash(node, kept=node.disk.pending)
+        self.time.after(_BEGIN_ANEW, self._begin_anew, node, node.life)
+
+    def _begin_anew(self, node: SimNode, life: int) -> None:
+        if not node.up and node.life == life:
+            self.start(node)
 
     def poke(self, node: SimNode) -> None:
         """Plan what a node has to do next: work of its cells, its core's deadline."""
@@ -580,7 +599,7 @@ class World:
             self._deliver(node, life, WriteFailed(failed.token, "no space left"))
             self._fire("full", node)
             return
-        token = node.disk.sync().token
+        token = node.sync().token
         self._fire("fsync", node)
         self._deliver(node, life, Stored(token))
 

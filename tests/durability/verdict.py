@@ -12,12 +12,14 @@ Source: ARCHITECTURE invariant 3; CHAOS 'Oracles', Durability.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 from comity import Actor, Counter, Map, Node, Register
@@ -30,6 +32,7 @@ from comity.base.clock import SECOND, Duration, Instant, Moment, Wall
 from comity.base.errors import ComityError, UsageError
 from comity.base.ids import CommitId, Token, Topic
 from comity.crypto.sodium import Sodium
+from comity.drivers.generation import FileWitness, state_directory
 from comity.drivers.lock import StoreLock
 from comity.drivers.sqlite_store import SqliteStore
 from comity.drivers.store import STORE_FILE, VAULT_FILE
@@ -160,6 +163,7 @@ def _judge(directory: Path, promises: Promises) -> int:
 
 def _judge_by_node(directory: Path, promises: Promises) -> int:
     """Do the same as an application would."""
+    _witness(directory)
     with Node(directory, insecure_store=True, listen=None) as node:
         held = promises.founded or node.status().topics
         ref = node.open(Tally) if held else node.create(Tally)
@@ -170,6 +174,24 @@ def _judge_by_node(directory: Path, promises: Promises) -> int:
         if number != count + 1:
             raise _BrokenError("the store takes no further write")
         return count
+
+
+def _witness(directory: Path) -> None:
+    """Put back what tells a store from its copies with it: the whole machine lost power."""
+    with TemporaryDirectory() as folder:
+        for path in directory.glob(f"{STORE_FILE}*"):
+            shutil.copy(path, folder)
+        with closing(sqlite3.connect(Path(folder) / STORE_FILE)) as connection:
+            try:
+                found = connection.execute(
+                    "SELECT value FROM comity WHERE name = 'generation'"
+                ).fetchone()
+            except sqlite3.OperationalError:
+                return  # it was not laid out yet
+    if found is not None:
+        witness, name = FileWitness(state_directory()), found[0][:16]
+        witness.remember(name, found[0][16:])
+        witness.count(name, 0)
 
 
 class _Life:

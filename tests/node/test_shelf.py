@@ -67,6 +67,10 @@ class Told:
         """Never come: a relay waits for no parents."""
         raise AssertionError(step, topic, parents, source)
 
+    def superseded(self, commit: CommitId) -> None:
+        """Never come: a relay writes no commits."""
+        raise AssertionError(commit)
+
     def members_changed(
         self,
         step: Step,

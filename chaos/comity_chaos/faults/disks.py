@@ -2,8 +2,9 @@
 
 Owns: what is done to what a node has stored. May not know: what the rows mean. A core that
 learns of a failed write stops; its host ends the process, and here starts it again later.
-A disk that is put back or copied makes its device fork: it runs right, on a memory that is
-not its own, and is `tainted` from then on.
+A disk that is put back or copied comes with what tells it from a copy, as when a machine is
+restored or cloned as a whole: its device forks, until it meets what it wrote elsewhere. It is
+`tainted` from then on.
 Source: CHAOS 'Faults', Disk, People; PROTOCOL section 1.
 """
 
@@ -89,7 +90,7 @@ def _rollback(stage: Stage, fault: Fault, bit: Bit) -> Undo:
     node = stage.node(fault)
     if stage.stop(node):
         stage.scene.tainted[node.index] = "its disk was put back"
-        node.disk.restore(stage.backups[node.index])
+        node.restore(stage.backups[node.index], whole=True)
         bit()
     return lambda: stage.start(node)
 
@@ -101,7 +102,7 @@ def _clone(stage: Stage, fault: Fault, bit: Bit) -> Undo:
         return lambda: None
     stage.stop(copy)
     own = copy.disk.image()
-    copy.disk.restore(original.disk.image())
+    copy.restore(original.disk.image(), whole=True)
     stage.scene.tainted[original.index] = "its disk was copied"
     stage.scene.tainted[copy.index] = "it ran on a copy of another's disk"
     stage.start(copy)
@@ -113,7 +114,7 @@ def _clone(stage: Stage, fault: Fault, bit: Bit) -> Undo:
             return
         over.append(True)
         stage.stop(copy)
-        copy.disk.restore(own)
+        copy.restore(own, whole=True)
         stage.start(copy)
 
     return undo

@@ -250,4 +250,13 @@ def _status(status: NodeStatus, listening: str | None) -> dict[str, Any]:
             for topic, commits, size in status.shelves
         ],
         "refusals": dict(status.refusals),
+        "formers": [
+            {
+                "device": former.device.hex(),
+                "ended": former.ended,
+                "why": former.why,
+                "unsent": {topic.hex(): count for topic, count in former.unsent},
+            }
+            for former in status.formers
+        ],
     }

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -33,6 +34,7 @@ from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
+from comity.drivers.generation import FileWitness, GuardedStore, state_directory
 from comity.drivers.grpc_link import GrpcLinks, check_free, parse_address
 from comity.drivers.host import Host, LinkDriver
 from comity.drivers.listening import LastPorts
@@ -52,6 +54,7 @@ from comity.log.entries import Role
 from comity.node import commands
 from comity.node.core import Core, Local, Ports
 from comity.node.effects import Table
+from comity.node.generation import Generation, begin, compare
 from comity.protocol.invite import Invite, format_invite, parse_invite
 from comity.wire.codec import ProtobufCodec
 
@@ -152,8 +155,11 @@ class Node:
                 links = grpc = GrpcLinks(self._host.emit, self._host.next_link)
                 self.address = self._listen(grpc, at)
                 undo.callback(grpc.close)
-            self._host.start(self._dispatcher, links)
+            self._host.start(self._dispatcher, links, copied=self._copied)
             undo.callback(self._host.close)
+            if self._copied and self._host.failure is None:
+                self._begin()
+                self._tell_of_copy()
             self._making.end()
             if at is not None and self.address is not None:
                 self._ports.note(at, self.address)  # the store is one, now that it has begun
@@ -196,13 +202,48 @@ class Node:
             keyring=passphrase is None and not insecure,
             insecure=insecure,
         )
-        store = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
-        undo.callback(store.close)
+        witness = FileWitness(state_directory())
+        rows = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
+        undo.callback(rows.close)
+        store = GuardedStore(rows, witness)
         if not self._making.is_new and not store.read(Table.META, b"", b"\xff", 1):
             self._making.refuse("without a single row")
+        self._copied = compare(store, witness, entropy) is Generation.COPIED
+        self._begin = partial(begin, store, witness, entropy)
         self._ports = LastPorts(store)
         core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
         return Host(core, store, SystemClock())
+
+    def _tell_of_copy(self) -> None:
+        """Say that this is a new device, and what its owner can do about it."""
+        status = self.status()
+        former = status.formers[-1]
+        _logger.warning(
+            "%s is not the store that ran here last, but a backup or a copy of it: device %s "
+            "writes no more here, and this is device %s from now on. What is in the store can "
+            "be read; to write, use an invite of an admin of each actor",
+            self.path,
+            short(former.device),
+            short(status.device),
+        )
+        for topic, count in former.unsent:
+            _logger.warning(
+                "%d turns of actor %s that were not sent when the copy was made are kept, and "
+                "not sent: device %s may have sent them itself",
+                count,
+                short(topic),
+                short(former.device),
+            )
+        gone = {each.device for each in status.formers}
+        for each in status.topics:
+            admins = [m.device for m in self.members(each.topic) if m.role is Role.ADMIN]
+            if admins and gone.issuperset(admins):
+                _logger.warning(
+                    "actor %s has no other admin than device %s, so nobody can let this one "
+                    "in: create a new actor from what can be read here",
+                    short(each.topic),
+                    short(former.device),
+                )
 
     def __enter__(self) -> Self:
         """Return the node itself."""

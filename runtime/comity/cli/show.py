@@ -86,6 +86,15 @@ def status_lines(status: dict[str, Any], store: Path) -> list[str]:
     for link in status["links"]:
         who = link["device"][:_SHORT] if link["device"] else "(saying hello)"
         lines.append(_row("link", f"{who}  {link['address']}"))
+    for former in status["formers"]:
+        lines.append(_row("was", f"{former['device'][:_SHORT]}  {former['why']}"))
+        lines += [
+            _row(
+                "unsent",
+                f"{topic[:_SHORT]}  {_many(count, 'turn')} of {former['device'][:_SHORT]}",
+            )
+            for topic, count in former["unsent"].items()
+        ]
     lines += [
         _row("refused", f"{count} x {reason.replace('_', ' ')}")
         for reason, count in status["refusals"].items()

@@ -45,6 +45,7 @@ from comity.node.effects import (
     Release,
     Report,
     Send,
+    Stop,
     Table,
     Write,
 )
@@ -135,14 +136,17 @@ class Host:
         self._paused = False
         self._thread = threading.Thread(target=self._run, name="comity-node", daemon=True)
 
-    def start(self, cells: Cells, links: LinkDriver) -> None:
-        """Boot the core from the store and run it. Raises: StoreError."""
+    def start(self, cells: Cells, links: LinkDriver, *, copied: bool = False) -> None:
+        """Boot the core from the store and run it. Raises: StoreError.
+
+        copied: the store is not the one that ran last; see `Core.start`.
+        """
         self._cells = cells
         self._links = links
         found = {
             table: self._store.read(table, b"", b"\xff" * 80, _ROWS_ALL) for table in Table
         }
-        self._perform(self._core.start(found, self._clock.moment()))
+        self._perform(self._core.start(found, self._clock.moment(), copied=copied))
         self._thread.start()
 
     def emit(self, event: CellEvent | LinkDown | Event) -> None:
@@ -290,6 +294,9 @@ class Host:
                 self._links.hangup(link, why)
             case Answer(token, result):
                 self._answer(token, result)
+            case Stop(why):
+                _logger.error("the node stops: %s", why)
+                self._fail(StoreError(why, retry=False))
             case Report():
                 for listener in self._listeners:
                     listener(effect)

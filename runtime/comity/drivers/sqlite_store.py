@@ -163,18 +163,18 @@ class SqliteStore:
 
     @property
     def generation(self) -> bytes:
-        """The token that tells this store from a copy; see `drivers.generation`."""
+        """What tells this store from a copy; see `drivers.generation`."""
         with self._lock:
             return self._properties(self._usable()).get("generation", b"")
 
-    def renew(self, token: bytes) -> None:
-        """Make another token durable. Raises: `StoreError` as `apply`."""
+    def renew(self, generation: bytes) -> None:
+        """Make another generation durable. Raises: `StoreError` as `apply`."""
         with self._lock:
             connection = self._usable()
             try:
                 connection.execute(
                     f"REPLACE INTO {_PROPERTIES} VALUES ('generation', ?)",  # noqa: S608
-                    (token,),
+                    (generation,),
                 )
             except sqlite3.Error as error:
                 raise self._failure(error) from error

@@ -52,6 +52,7 @@ SECRET_TABLES: Final = (
     Table.SECRET,
     Table.TOPIC,
     Table.DRAFT,
+    Table.STRANDED,
     Table.EPOCH,
     Table.INVITE,
 )

@@ -23,6 +23,7 @@ __all__ = [
     "DescribeMembers",
     "DescribeNode",
     "ExplainCommit",
+    "FormerDevice",
     "Join",
     "Listening",
     "Member",
@@ -170,11 +171,25 @@ class TopicStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerDevice:
+    """A device that this node was, until its store turned out to be a copy.
+
+    ended: milliseconds since 1970. why: a sentence. unsent: of each actor where there are any,
+    how many turns it left that have not been seen in a commit of its since.
+    """
+
+    device: DeviceId
+    ended: Wall
+    why: str
+    unsent: tuple[tuple[Topic, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """The node at a glance.
 
     links: (peer or None while shaking hands, address). shelves: of a relay, (topic, commits,
-    bytes). refusals: (reason, how often).
+    bytes). refusals: (reason, how often). formers: the oldest first.
     """
 
     device: DeviceId
@@ -185,3 +200,4 @@ class NodeStatus:
     topics: tuple[TopicStatus, ...]
     shelves: tuple[tuple[Topic, int, int], ...]
     refusals: tuple[tuple[str, int], ...]
+    formers: tuple[FormerDevice, ...]

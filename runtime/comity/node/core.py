@@ -5,6 +5,7 @@ clocks, sockets, files, threads, the insides of cells.
 
     rows --start--> effects          once, with what the store holds
     events --step--> effects         for ever after; `deadline` says when `Woke` is due
+    a later commit of our own comes  the core stops; its next start begins a new device
 
 Everything that a step decides is persisted before it is released (`node.step`). The same
 events in the same order give the same effects, to the byte.
@@ -15,19 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, Moment, earliest
-from comity.base.ids import CommitId, DeviceId, Topic
+from comity.base.ids import CommitId, DeviceId, Topic, short
 from comity.base.ports import Entropy
 from comity.crypto.keys import Identity, KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import Signer
-from comity.node import rows
+from comity.node import devices, rows
 from comity.node.commands import Command
 from comity.node.desk import Desk
-from comity.node.effects import Effect, Table
+from comity.node.effects import Effect, Stop, Table
 from comity.node.events import (
     FrameArrived,
     LinkDown,
@@ -61,8 +61,6 @@ Event = (
     | Command
 )
 """Everything that can happen to a node."""
-
-_STORE_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +127,20 @@ class Core:
         assert self._desk is not None
         self._desk.check()
 
-    def start(self, found: Mapping[Table, Rows], now: Moment) -> list[Effect]:
-        """Take up from what the store holds, or begin a new device if it holds nothing."""
+    def start(
+        self, found: Mapping[Table, Rows], now: Moment, *, copied: bool = False
+    ) -> list[Effect]:
+        """Take up from what the store holds, or begin a new device if it holds nothing.
+
+        copied: the store is not the one that ran last: its device may never write again, so
+        another one begins, which keeps all that was here.
+        """
         assert self._desk is None
         step = Step(now, self._waiting)
-        meta = dict(found.get(Table.META, ()))
-        secrets = dict(found.get(Table.SECRET, ()))
-        if not meta:
-            meta, secrets = self._first_start(step)
-        assert meta[rows.META_FORMAT] == rows.FORMAT, "the driver checks the format"
         crypto, entropy = self._ports.crypto, self._ports.entropy
-        seed = secrets[rows.SECRET_DEVICE]
-        hand = Hand(Signer(crypto, seed), KeyPair(crypto, secrets[rows.SECRET_PREKEY]), entropy)
+        begun = devices.take_up(found, step, crypto, entropy, copied=copied)
+        seed = begun.keys.seed
+        hand = Hand(Signer(crypto, seed), KeyPair(crypto, begun.keys.prekey), entropy)
         endpoint = Endpoint(
             crypto=crypto,
             entropy=entropy,
@@ -151,11 +151,11 @@ class Core:
             hand,
             endpoint,
             self._ports.codec,
-            store=meta[rows.META_STORE],
+            store=begun.keys.store,
             relay=self._local.relay,
-            found=found,
+            found=begun.found,
         )
-        self._desk.recover(found, step)
+        self._desk.recover(begun.found, step)
         return self._finish(step)
 
     def step(self, events: Sequence[Event], now: Moment) -> list[Effect]:
@@ -166,20 +166,27 @@ class Core:
         step = Step(now, self._waiting)
         for event in events:
             self._take(event, step)
+            if self._desk.superseded is not None:
+                return self._stop(self._desk.superseded, step)
         return self._finish(step)
 
-    def _first_start(self, step: Step) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-        """Become a device: draw its keys and the name of its store."""
-        draw = self._ports.entropy.draw
-        meta = {rows.META_FORMAT: rows.FORMAT, rows.META_STORE: draw(_STORE_BYTES)}
-        secrets = {
-            rows.SECRET_DEVICE: draw(KEY_BYTES),
-            rows.SECRET_PREKEY: draw(KEY_BYTES),
-        }
-        for table, values in ((Table.META, meta), (Table.SECRET, secrets)):
-            for key, value in values.items():
-                step.put(table, key, value)
-        return meta, secrets
+    def _stop(self, commit: CommitId, step: Step) -> list[Effect]:
+        """End this device: somebody else writes in its name, on a copy of this store."""
+        assert self._desk is not None
+        why = f"commit {short(commit)}, which was not made here, has its signature"
+        step.report("superseded", commit=commit, device=self._desk.device, detail=why)
+        step.put(Table.META, rows.META_SUPERSEDED, why.encode())
+        for link in self._desk.links.all:
+            self._desk.links.hang_up(link, "it begins anew as another device", step)
+        effects = self._finish(step)
+        self._stopped = True
+        return [
+            *effects,
+            Stop(
+                f"a copy of this store writes as device {short(self._desk.device)} too: {why}. "
+                "Start again: it will be a new device, for an admin of each actor to invite"
+            ),
+        ]
 
     def _take(self, event: Event, step: Step) -> None:
         assert self._desk is not None

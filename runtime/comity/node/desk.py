@@ -19,6 +19,7 @@ from comity.node import commands, rows
 from comity.node.admission import Admission
 from comity.node.beats import Phase
 from comity.node.commands import Command
+from comity.node.devices import Former, Stranded, formers_of
 from comity.node.dialer import Purpose
 from comity.node.effects import Answer, Table
 from comity.node.journal import Hand, Journal
@@ -48,8 +49,11 @@ class Desk:
         "_replicas",
         "_shelves",
         "_store",
+        "_stranded",
         "device",
+        "formers",
         "links",
+        "superseded",
         "syncing",
     )
 
@@ -65,6 +69,9 @@ class Desk:
     ) -> None:
         """Rebuild everything from the rows of the store."""
         self.device = hand.signer.device
+        self.formers = formers_of(found.get(Table.META, ()))
+        self.superseded: CommitId | None = None
+        self._stranded = Stranded(found.get(Table.STRANDED, ()))
         self.links = Links(endpoint, codec, self)
         self._hand = hand
         self._store = store
@@ -154,9 +161,11 @@ class Desk:
                 self._shelves[topic] = Shelf(topic, self.syncing, store=self._store, found=log)
             else:
                 saved = Saved(tuple(keys.get(topic, ())), log)
-                self._replicas[topic] = Replica(
+                replica = Replica(
                     topic, self._hand, self.syncing, row=row, store=self._store, saved=saved
                 )
+                replica.stranded = self._stranded
+                self._replicas[topic] = replica
 
     def recover(self, found: Mapping[Table, Rows], step: Step) -> None:
         """Finish what a crash interrupted, then call whom this node knows."""
@@ -165,6 +174,8 @@ class Desk:
             drafts.setdefault(rows.topic_of_key(key), []).append((key, value))
         for topic in self._replicas:
             step.touch(topic)
+        if self._stranded:
+            self._recall(dict(found.get(Table.COMMIT, ())), step)
         for topic, left in drafts.items():
             self._replicas[topic].beats.recover(tuple(left), step)
         for key, value in found.get(Table.PEER, ()):
@@ -172,6 +183,16 @@ class Desk:
             self.links.keep(value.decode(), DeviceId(key), Purpose.PEER, step)
         for key, _ in found.get(Table.RELAY, ()):
             self._use_relay(key.decode(), step)
+
+    def _recall(self, commits: Mapping[bytes, bytes], step: Step) -> None:
+        """Let go of stranded turns that the log holds: what ended their device brought them."""
+        for topic, replica in self._replicas.items():
+            journal = replica.journal
+            for index in range(len(journal.graph)):
+                if self._stranded.awaits(topic, journal.graph, index):
+                    row = commits[rows.commit_key(topic, index + 1)]
+                    turns = journal.turns_of(rows.decode_commit(row))
+                    self._stranded.seen(step, topic, journal.graph, index, turns)
 
     def check(self) -> None:
         """Assert the invariants of everything that is held."""
@@ -193,6 +214,8 @@ class Desk:
 
     def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
         """A record came."""
+        if self.superseded is not None:
+            return None  # it came with the news; nobody is answered any more
         match record:
             case JoinRequest():
                 return self._admit(link, record, step)
@@ -427,6 +450,18 @@ class Desk:
                 for shelf in self._shelves.values()
             ),
             refusals=self._refusals.counts,
+            formers=tuple(map(self._former, self.formers)),
+        )
+
+    def _former(self, former: Former) -> commands.FormerDevice:
+        counts = [
+            (topic, self._stranded.count(former.device, topic)) for topic in self._replicas
+        ]
+        return commands.FormerDevice(
+            former.device,
+            former.wall,
+            former.why,
+            tuple((topic, count) for topic, count in counts if count),
         )
 
     def _use_relay(self, address: str, step: Step) -> None:

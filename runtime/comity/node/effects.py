@@ -7,7 +7,7 @@ driver may put several into one transaction.
     store      Write -> Stored | WriteFailed; Read -> ReadDone
     links      Dial -> LinkUp | LinkDown; Send; AwaitRoom -> LinkDrained; Hangup
     cells      Fold (`comity.actor.fold`) -> Folded | BeatClosed; Release
-    owner      Answer, Report
+    owner      Answer, Report, Stop
 Source: ARCHITECTURE 'Who owns what', 'The way of a message'.
 """
 
@@ -32,6 +32,7 @@ __all__ = [
     "Release",
     "Report",
     "Send",
+    "Stop",
     "Table",
     "Write",
 ]
@@ -54,6 +55,7 @@ class Table(StrEnum):
     INVITE = "invite"
     PEER = "peer"
     RELAY = "relay"
+    STRANDED = "stranded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +156,14 @@ class Report:
     detail: str = ""
 
 
-Effect = Write | Read | Dial | Send | AwaitRoom | Hangup | Fold | Release | Answer | Report
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The core does nothing any more: carry out what it asked for before, and begin anew."""
+
+    why: str
+
+
+Effect = (
+    Write | Read | Dial | Send | AwaitRoom | Hangup | Fold | Release | Answer | Report | Stop
+)
 """Everything a core can ask for."""

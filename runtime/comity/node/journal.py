@@ -19,7 +19,7 @@ from comity.authority.authority import Authority
 from comity.authority.claim import Change, Claim, Standing, claim_of
 from comity.base.clock import Duration, Wall
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import CommitId, Topic, short
+from comity.base.ids import CommitId, DeviceId, Topic, short
 from comity.base.ports import Entropy
 from comity.crypto.keys import KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
@@ -149,6 +149,11 @@ class Journal:
         self._visible: list[bool] = []
 
     # What the log says
+
+    @property
+    def device(self) -> DeviceId:
+        """This device."""
+        return self._hand.signer.device
 
     @property
     def authority(self) -> Authority | None:

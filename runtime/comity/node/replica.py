@@ -22,6 +22,7 @@ from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
 from comity.node import rows
 from comity.node.beats import Beats, Phase
 from comity.node.commands import TopicStatus
+from comity.node.devices import Stranded
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
 from comity.node.orphans import Orphan, Orphans
@@ -56,6 +57,10 @@ class Listener(Protocol):
         """A commit from this link was refused."""
         ...
 
+    def superseded(self, commit: CommitId) -> None:
+        """A commit of this very device that was not made here has been accepted."""
+        ...
+
     def members_changed(
         self,
         step: Step,
@@ -87,6 +92,7 @@ class Replica:
         "beats",
         "holdings",
         "journal",
+        "stranded",
         "topic",
     )
 
@@ -105,6 +111,7 @@ class Replica:
         Raises: AssertionError if the rows are not what this class once wrote.
         """
         self.topic = topic
+        self.stranded: Stranded | None = None
         self._listener = listener
         self._orphans = Orphans()
         self._arriving: Source | None = None
@@ -260,6 +267,8 @@ class Replica:
         self._arriving = source
         inserted = self.journal.insert(checked, step)
         self._arriving = None
+        if checked.inner.author == self.journal.device:
+            self._listener.superseded(checked.id)
         ready: list[Orphan] = list(self._orphans.wanted(checked.id))
         for epoch in inserted.opens:
             ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
@@ -271,6 +280,8 @@ class Replica:
         if step is None:
             self.holdings.add(inserted.id, graph.gen_of(inserted.index))
             return
+        if self.stranded:
+            self.stranded.seen(step, self.topic, graph, inserted.index, inserted.turns)
         self.beats.flipped(hidden=inserted.change.hidden, shown=inserted.change.shown)
         source = self._arriving
         if source is not None:

@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT",
     "META_FORMAT",
     "META_STORE",
+    "META_SUPERSEDED",
     "SECRET_DEVICE",
     "SECRET_PREKEY",
     "DraftRow",
@@ -29,16 +30,20 @@ __all__ = [
     "cursor_key",
     "decode_commit",
     "decode_draft",
+    "decode_former",
     "decode_invite",
     "decode_number",
     "decode_topic",
     "draft_key",
     "encode_commit",
     "encode_draft",
+    "encode_former",
     "encode_invite",
     "encode_number",
     "encode_topic",
     "epoch_key",
+    "former_key",
+    "former_of_key",
     "number_of",
     "split_cursor_key",
     "split_epoch_key",
@@ -50,9 +55,11 @@ FORMAT: Final = b"1"
 
 META_FORMAT: Final = b"format"
 META_STORE: Final = b"store"
+META_SUPERSEDED: Final = b"superseded"
 SECRET_DEVICE: Final = b"device"
 SECRET_PREKEY: Final = b"prekey"
 
+_FORMER: Final = b"former/"
 _BLOB_BYTES_MAX: Final = 1 << 20
 _NUMBER_BYTES: Final = 8
 
@@ -132,6 +139,16 @@ def split_cursor_key(key: bytes) -> tuple[Topic, DeviceId, bytes]:
     return topic, peer, key[2 * ID_BYTES :]
 
 
+def former_key(device: DeviceId) -> bytes:
+    """Key of a device that this node was: in META when and why it ended, in SECRET its seed."""
+    return _FORMER + device
+
+
+def former_of_key(key: bytes) -> DeviceId | None:
+    """Return the device of what `former_key` made; None for any other key."""
+    return DeviceId(key[len(_FORMER) :]) if key.startswith(_FORMER) else None
+
+
 def topic_of_key(key: bytes) -> Topic:
     """Return the topic at the beginning of a key."""
     return Topic(key[:ID_BYTES])
@@ -189,6 +206,17 @@ def decode_draft(value: bytes) -> DraftRow:
     count = reader.varint()
     parents = tuple(CommitId(reader.take(ID_BYTES)) for _ in range(count))
     return DraftRow(parents, Wall(reader.varint()), reader.rest())
+
+
+def encode_former(wall: Wall, why: str) -> bytes:
+    """Value of a former device's META row."""
+    return varint(wall) + why.encode()
+
+
+def decode_former(value: bytes) -> tuple[Wall, str]:
+    """Read what `encode_former` wrote."""
+    reader = Reader(value)
+    return Wall(reader.varint()), reader.rest().decode()
 
 
 def encode_invite(row: InviteRow) -> bytes:

@@ -438,6 +438,10 @@ class Syncing:
             if machine is not None and link.id != source[0]:
                 self._follow(link, topic, machine.want(parents, step.instant), step)
 
+    def superseded(self, commit: CommitId) -> None:
+        """Somebody else writes as this device."""
+        self._desk.superseded = commit
+
     def refused(
         self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: Source
     ) -> None:
