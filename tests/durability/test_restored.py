@@ -53,7 +53,7 @@ def _rejoin(sim: Sim, admin: SimRef[Any], ref: SimRef[Any]) -> None:
 
 def _with_draft(sim: Sim, ref: SimRef[Ledger]) -> None:
     """Have two turns acknowledged, of which the second is a draft."""
-    ref.ask(Ledger.enter, "one", 1)
+    ref.tell(Ledger.enter, "one", 1)
     sim.run(0.02)
     reply = ref.ask(Ledger.enter, "two", 2)
     sim.run(0.01)
@@ -80,7 +80,7 @@ def test_a_backup_that_is_put_back(*, defended: bool, monkeypatch: pytest.Monkey
         _with_draft(sim, a)
         backup = a.node.disk.image()
         sim.run(1)
-        a.ask(Ledger.enter, "three", 3)
+        a.tell(Ledger.enter, "three", 3)
         agree(sim, refs)
         sim.crash(a)
         a.node.restore(backup, whole=False)
@@ -130,9 +130,9 @@ def test_a_copy_beside_the_original(*, defended: bool, monkeypatch: pytest.Monke
         sim.world.start(copy)
         twin: SimRef[Ledger] = SimRef(sim, Part(copy, a.topic, a.actor_type))
         sim._open(twin, create=False)
-        a.ask(Ledger.enter, "three", 3)
+        a.tell(Ledger.enter, "three", 3)
         sim.run(1)
-        twin.ask(Ledger.enter, "by the copy", 1)
+        twin.tell(Ledger.enter, "by the copy", 1)
         sim.run(1)
         sim.heal()
         sim.run(30)
@@ -142,8 +142,8 @@ def test_a_copy_beside_the_original(*, defended: bool, monkeypatch: pytest.Monke
         agree(sim, refs)
         _rejoin(sim, b, twin)
         agree(sim, [*refs, twin])
-        twin.ask(Ledger.enter, "by the copy", 1)
-        a.ask(Ledger.enter, "four", 4)
+        twin.tell(Ledger.enter, "by the copy", 1)
+        a.tell(Ledger.enter, "four", 4)
         agree(sim, [*refs, twin])
         expected = {"one": 1, "two": 2, "three": 3, "four": 4, "by the copy": 1}
         claim(lines(c) == expected, "both go on")
@@ -165,7 +165,7 @@ def test_a_machine_that_was_restored_as_a_whole(
         _with_draft(sim, a)
         backup = a.node.disk.image()
         sim.run(1)
-        a.ask(Ledger.enter, "three", 3)
+        a.tell(Ledger.enter, "three", 3)
         agree(sim, refs)
         before = _written_by(c, old)
         sim.crash(a)
@@ -182,9 +182,9 @@ def test_a_machine_that_was_restored_as_a_whole(
         assert former.device == old
         assert "not made here" in former.why
         _rejoin(sim, b, a)
-        a.ask(Ledger.enter, "four", 4)
+        a.tell(Ledger.enter, "four", 4)
         agree(sim, refs)
-        a.ask(Ledger.enter, "four", 4)
+        a.tell(Ledger.enter, "four", 4)
         agree(sim, refs)
         claim(set(lines(c)) == {"one", "two", "three", "four"}, "it goes on")
         _no_fork(*refs)
