@@ -13,12 +13,13 @@ Source: ARCHITECTURE 'Who owns what'; decision 0018.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from comity.actor.awaiting import Foreign, Interrupted, Sleep, Work, not_awaitable
 from comity.actor.cell import Cell, Phase
+from comity.actor.changes import FieldChange
 from comity.actor.fold import CellEvent, Fold, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.randomness import Randomness
@@ -57,6 +58,23 @@ class Clockwork(Protocol):
     def outside(self) -> Duration:
         """Return how long the next outside work takes."""
         ...
+
+
+class _Told(Reply[None]):
+    """What is said to who listens, in the order of the replies."""
+
+    __slots__ = ("_cell", "_news")
+
+    def __init__(self, cell: Cell, news: Sequence[FieldChange]) -> None:
+        super().__init__()
+        self._cell = cell
+        self._news = news
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell all who listen."""
+        super().settle(outcome)
+        for listener in self._cell.listeners:
+            listener.tell(self._news)
 
 
 class _Hosted:
@@ -98,6 +116,13 @@ class _Hosted:
     def sleeps(self) -> bool:
         """Whether a handler is open that waits for time alone."""
         return self.opened is not None and self.opened.is_asleep
+
+    def reply(self, reply: Reply[Any], outcome: Outcome) -> None:
+        """Give a reply once what it shows is durable."""
+        if outcome.serial > self.released or self.held:
+            self.held.append((outcome.serial, reply, outcome))
+        else:
+            reply.settle(outcome)
 
     # The actor's services
 
@@ -314,6 +339,22 @@ class Cells:
     def run(self, topic: Topic) -> str:
         """Do one item of a cell's work; say what it was."""
         hosted = self._hosted[topic]
+        done = self._run(hosted)
+        if hosted.cell.has_news:
+            self._tell_news(topic, hosted)
+        return done
+
+    def _tell_news(self, topic: Topic, hosted: _Hosted) -> None:
+        """Let the actor react to changes, and tell who listens once they are durable."""
+        cell = hosted.cell
+        news = cell.take_news()
+        for _, error in cell.react(news):
+            cell.failed(error)
+            self.on_failure(topic, error)
+        if cell.listeners:
+            hosted.reply(_Told(cell, news), Outcome(None, None, cell.serial, b""))
+
+    def _run(self, hosted: _Hosted) -> str:
         cell = hosted.cell
         if hosted.folds:
             starting = cell.phase is Phase.STARTING
@@ -351,10 +392,7 @@ class Cells:
                 self.on_failure(hosted.cell.topic, outcome.error)
             return
         reply.answerer = None
-        if outcome.serial > hosted.released or hosted.held:
-            hosted.held.append((outcome.serial, reply, outcome))
-        else:
-            reply.settle(outcome)
+        hosted.reply(reply, outcome)
 
     def check(self) -> None:
         """Assert the invariants of every cell."""

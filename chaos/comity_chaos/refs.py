@@ -6,18 +6,19 @@ Source: API 'Testing, the same classes'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
+from comity.actor.changes import FieldChange, Pending
 from comity.base.ids import CommitId, Topic
 from comity_chaos.node import SimNode
 from comity_chaos.replies import Reply
 from comity_chaos.scene import Part
 
-__all__ = ["Host", "Settled", "SimRef"]
+__all__ = ["Heard", "Host", "Settled", "SimRef"]
 
 A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", bound=Actor, covariant=True)
@@ -51,6 +52,34 @@ class Host(Protocol):
     ) -> None:
         """Put a message into the mailbox of a replica."""
         ...
+
+
+class Heard:
+    """The changes of one replica that a test has not taken yet."""
+
+    __slots__ = ("_pending", "ended")
+
+    def __init__(self) -> None:
+        """Start with nothing heard."""
+        self._pending = Pending()
+        self.ended = False
+
+    def take(self) -> tuple[FieldChange, ...]:
+        """Return what changed since the last time, at most one change of a field."""
+        return self._pending.take()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is listened to: as long as the node runs."""
+        return True
+
+    def tell(self, changes: Sequence[FieldChange]) -> None:
+        """Take changes from the cell."""
+        self._pending.add(changes)
+
+    def end(self) -> None:
+        """Learn that the cell is gone."""
+        self.ended = True
 
 
 class SimRef(Generic[A_co]):
@@ -117,6 +146,16 @@ class SimRef(Generic[A_co]):
         reply: Reply[Any] = Reply()
         self._host.post(self, method, arguments, keywords, reply)
         return reply
+
+    def changes(self) -> Heard:
+        """Listen to this replica from now on, as long as its node runs.
+
+        Raises: UsageError if the node is off.
+        """
+        self.node.require_up()
+        heard = Heard()
+        self.part.cell.listen(heard)
+        return heard
 
     @property
     def state(self) -> Mapping[str, object]:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from comity.actor.actor import Actor
     from comity.actor.awaiting import Interrupted
+    from comity.actor.changes import FieldChange, Range, on_change
+    from comity.api.changes import Changes
     from comity.api.node import Node
     from comity.api.ref import Ref
     from comity.base.errors import (
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Actor",
+    "Changes",
     "ComityError",
     "Counter",
     "DeadlineError",
+    "FieldChange",
     "Flag",
     "Interrupted",
     "LinkError",
@@ -52,6 +56,7 @@ __all__ = [
     "Map",
     "Mark",
     "Node",
+    "Range",
     "Reason",
     "Ref",
     "Register",
@@ -62,13 +67,16 @@ __all__ = [
     "UsageError",
     "WorldError",
     "field",
+    "on_change",
 ]
 
 _HOMES: Final = {
     "Actor": "comity.actor.actor",
+    "Changes": "comity.api.changes",
     "ComityError": "comity.base.errors",
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
+    "FieldChange": "comity.actor.changes",
     "Flag": "comity.crdt.flag",
     "Interrupted": "comity.actor.awaiting",
     "LinkError": "comity.base.errors",
@@ -76,6 +84,7 @@ _HOMES: Final = {
     "Map": "comity.crdt.views",
     "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",
+    "Range": "comity.actor.changes",
     "Reason": "comity.base.errors",
     "Ref": "comity.api.ref",
     "Register": "comity.crdt.views",
@@ -86,6 +95,7 @@ _HOMES: Final = {
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
     "field": "comity.crdt.descriptor",
+    "on_change": "comity.actor.changes",
 }
 
 

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from comity.actor.actor import Actor
+from comity.actor.changes import REACTS_TO
 from comity.actor.message import Message
 from comity.base.errors import UsageError
 from comity.crdt.schema import FieldOptions, Schema
@@ -31,7 +32,7 @@ _SERVICES = frozenset(
 class ActorType:
     """A checked actor class. Made once per class by `ActorType.of`."""
 
-    __slots__ = ("_functions", "cls", "methods", "name", "schema")
+    __slots__ = ("_functions", "cls", "methods", "name", "reactions", "schema")
 
     _made: ClassVar[dict[type[Actor], ActorType]] = {}
 
@@ -47,10 +48,12 @@ class ActorType:
             self.schema = Schema.from_hints(cls.__qualname__, _field_hints(cls), _options(cls))
         except UsageError as error:
             raise UsageError("\n  ".join((str(error), *wrong))) from None
+        wrong += _misplaced_reactions(cls, [each.name for each in self.schema.fields])
         if wrong:
             raise UsageError(f"{cls.__qualname__} cannot run:\n  " + "\n  ".join(wrong))
         self.schema.install(cls)
         self._functions = _message_functions(cls)
+        self.reactions = _reactions(cls)
         self.methods: Mapping[str, FunctionType] = dict(self._functions.values())
 
     @classmethod
@@ -181,6 +184,40 @@ def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, Functi
 
 
 _TAKEN = "every actor has something of this name already (see help(Actor)): take another"
+
+
+def _reacting(cls: type[Actor]) -> list[tuple[str, FunctionType]]:
+    """Return the methods of a class that `on_change` marked, in the order of their names."""
+    found = [(name, getattr(cls, name)) for name in sorted(dir(cls))]
+    return [(name, each) for name, each in found if hasattr(each, REACTS_TO)]
+
+
+def _reactions(cls: type[Actor]) -> dict[str, list[tuple[str, bool]]]:
+    """Map each field to the methods that react to it, and whether they take the change."""
+    found: dict[str, list[tuple[str, bool]]] = {}
+    for name, function in _reacting(cls):
+        takes_change = len(_signature(function).parameters) > 1
+        for field in getattr(function, REACTS_TO):
+            found.setdefault(field, []).append((name, takes_change))
+    return found
+
+
+def _misplaced_reactions(cls: type[Actor], fields: list[str]) -> list[str]:
+    """Say which methods react to what is no field, or cannot be called with a change."""
+    wrong: list[str] = []
+    for name, function in _reacting(cls):
+        unknown = [each for each in getattr(function, REACTS_TO) if each not in fields]
+        if unknown:
+            known = ", ".join(fields) or "none"
+            wrong.append(f"{name}: {unknown[0]!r} is no field; the fields are: {known}")
+        try:
+            parameters = len(_signature(function).parameters)
+            _signature(function).bind(*(None,) * min(parameters, 2))
+        except TypeError:
+            wrong.append(f"{name}: it reacts to a change, so it takes self and the change")
+        if inspect.iscoroutinefunction(function):
+            wrong.append(f"{name}: write 'def', not 'async def': tell a message that waits")
+    return wrong
 
 
 def _misuses(cls: type[Actor]) -> list[str]:

@@ -19,12 +19,14 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, unique
+from functools import partial
 from typing import Any, Final
 
 from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Handler, Interrupted, Paused, is_coroutine
+from comity.actor.changes import FieldChange, Listener, News
 from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.surroundings import Surroundings
@@ -43,6 +45,11 @@ _CELL: Final = "_comity_cell"
 
 _PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes, tuple))
 """What most turns return; of anything else it is asked whether it is a field."""
+
+_REACTION_HINT: Final = (
+    "a method that reacts to a change writes nothing, or it would run for ever, and once on "
+    "every device; tell a message from it that does"
+)
 
 _SILENT: Final = Outcome(None, None, 0, b"")
 
@@ -163,7 +170,10 @@ class Cell:
     __slots__ = (
         "_actor",
         "_beat",
+        "_device",
         "_handler",
+        "_listeners",
+        "_news",
         "_own",
         "_phase",
         "_places",
@@ -188,6 +198,9 @@ class Cell:
         self._beat = 0
         self._serial = 0
         self._own: dict[int, int] = {}
+        self._device: DeviceId | None = None
+        self._listeners: tuple[Listener, ...] = ()
+        self._news: News | None = None
         self._silent = _SILENT  # how most turns end; made once for each serial
         self._handler: Handler | None = None
         self.surroundings = None
@@ -270,6 +283,8 @@ class Cell:
 
     def start(self) -> Exception | None:
         """Run `on_start`; it may set plain attributes only."""
+        if self._type.reactions:
+            self._watching().watch(self._type.reactions)
         return self._hook(self._actor.on_start)
 
     def stop(self) -> Exception | None:
@@ -279,6 +294,61 @@ class Cell:
     def failed(self, error: Exception) -> Exception | None:
         """Run `on_failure` for what a message raised that nobody awaits."""
         return self._hook(lambda: self._actor.on_failure(error))
+
+    # Changes
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a watched field changed since `take_news`."""
+        return self._news is not None and len(self._news) > 0
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Who is told of news, besides the actor itself; whoever hosts the cell tells them."""
+        if not all(each.wanted for each in self._listeners):
+            self._listeners = tuple([each for each in self._listeners if each.wanted])
+            self._rest()
+        return self._listeners
+
+    def listen(self, listener: Listener) -> None:
+        """Have a listener told of changes of every field, from now on."""
+        self._watching().watch_all()
+        self._listeners = (*self._listeners, listener)
+
+    def ignore(self, listener: Listener) -> None:
+        """Have a listener told no more; safe to repeat."""
+        self._listeners = tuple([each for each in self._listeners if each is not listener])
+        self._rest()
+
+    def take_news(self) -> tuple[FieldChange, ...]:
+        """Return what changed in watched fields, at most one change of a field."""
+        return () if self._news is None else self._news.take()
+
+    def react(self, news: Sequence[FieldChange]) -> list[tuple[str, Exception]]:
+        """Run the `on_change` methods of these fields; return which ones raised what."""
+        failed: list[tuple[str, Exception]] = []
+        state = self._state
+        for change in news:
+            for name, takes_change in self._type.reactions.get(change.field, ()):
+                method = getattr(self._actor, name)
+                usual, state.hint = state.hint, _REACTION_HINT
+                error = self._hook(partial(method, change) if takes_change else method)
+                state.hint = usual
+                if error is not None:
+                    failed.append((name, error))
+        return failed
+
+    def _rest(self) -> None:
+        """Watch nothing any more if nobody is left to be told."""
+        if not self._listeners and not self._type.reactions:
+            self._news = None
+
+    def _watching(self) -> News:
+        if self._news is None:
+            self._news = News(self._state)
+        return self._news
+
+    # Reading
 
     def snapshot(self) -> dict[str, object]:
         """Return the fields as immutable plain values."""
@@ -314,7 +384,11 @@ class Cell:
             changes.extend(self._state.hide(first_turns[hidden] + index))
         for shown, index in fold.show:
             changes.extend(self._state.show(first_turns[shown] + index))
+        if self._news is not None and self._phase is not Phase.STARTING:
+            for change in changes:
+                self._news.note(change, self._places.author(change.turn))
         self._state.may_write = fold.may_write
+        self._device = fold.device
         self._beat = fold.beat
         if fold.last:
             self._phase = Phase.RUNNING
@@ -368,6 +442,9 @@ class Cell:
         assert placed == turn
         self._serial += 1
         self._own[self._serial] = turn
+        if self._news is not None:
+            for change in self._state.told(turn, operations):
+                self._news.note(change, self._device)
         ended = TurnEnded(self.topic, self._serial, self._beat, operations)
         return Outcome(value, None, self._serial, operations, awaits), ended
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from comity.base.ids import Topic
+from comity.base.ids import DeviceId, Topic
 
 if TYPE_CHECKING:
     from comity.log.graph import Graph
@@ -101,6 +101,7 @@ class Fold:
     hide, show: (commit, turn index) whose visibility changed, in this order.
     may_write: whether this device's role lets its turns write, from now on.
     last: no more history follows: a cell that is being activated may start.
+    device: this one, which makes the turns of the cell.
     """
 
     topic: Topic
@@ -113,3 +114,4 @@ class Fold:
     show: tuple[tuple[int, int], ...] = ()
     may_write: bool = True
     last: bool = True
+    device: DeviceId | None = None

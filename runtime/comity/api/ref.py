@@ -9,6 +9,7 @@ Source: API 'A whole application'.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
@@ -24,6 +25,8 @@ from typing import (
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.message import Message
+from comity.api.changes import Changes, Feed
+from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
 
 if TYPE_CHECKING:
@@ -144,6 +147,21 @@ class Ref(Generic[A_co]):
     def snapshot(self) -> Mapping[str, object]:
         """Return all fields as plain immutable values, as of now and durable."""
         return self._node.look(self.topic, lambda cell: cell.snapshot()).get()
+
+    def changes(self) -> Changes:
+        """Return a stream of what changes from now on, from here or elsewhere, for ever.
+
+        `for` takes from it in a thread, `async for` in asyncio. It tells which field, where in
+        it and by whom, once that is durable; read the values in a `snapshot()`. What is not
+        taken in time is joined with what comes after: it never falls behind.
+        """
+        changes = Changes(self._ignore)
+        self._node.look(self.topic, lambda cell: cell.listen(changes.feed)).get()
+        return changes
+
+    def _ignore(self, feed: Feed) -> None:
+        with suppress(ComityError):  # it is closed already: then it has forgotten the feed
+            self._node.look(self.topic, lambda cell: cell.ignore(feed)).get()
 
     def state_bytes(self) -> bytes:
         """Return the canonical bytes of the state: equal on devices with the same log."""

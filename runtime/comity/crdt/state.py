@@ -110,6 +110,15 @@ class State:
     def may_write(self, may_write: bool) -> None:
         self._writer.may_write = may_write
 
+    @property
+    def hint(self) -> str:
+        """What an error says to whoever writes while no turn is open."""
+        return self._writer.hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        self._writer.hint = hint
+
     # ------------------------------------------------------------------ turns of this device
 
     def begin(self, turn: int) -> None:
@@ -145,6 +154,17 @@ class State:
         for field in self._writer.entered:
             field.rollback()
         self._writer.end()
+
+    def told(self, turn: int, operations: bytes) -> tuple[Change, ...]:
+        """Return what a turn of this device did, from what `commit` returned. Changes nothing.
+
+        A turn of the log is told of by `fold`.
+        """
+        changes: list[Change] = []
+        for law, name, reader in self._groups(operations):
+            keys = tuple(law.parse(reader)) if isinstance(law, KeyedLaw) else ()
+            changes.append(Change(name, ChangeKind.WRITTEN, turn, keys))
+        return tuple(changes)
 
     # ------------------------------------------------------------------ turns of the log
 

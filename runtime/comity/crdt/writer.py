@@ -17,13 +17,16 @@ from typing import Final, Protocol
 from comity.base.errors import UsageError
 from comity.base.limits import TURN_BYTES_MAX
 
-__all__ = ["CLOSED", "GROUP_BYTES_MAX", "Entrant", "Writer"]
+__all__ = ["CLOSED", "GROUP_BYTES_MAX", "WRITE_IN_A_TURN", "Entrant", "Writer"]
 
 CLOSED: Final = -1
 """The turn of a writer without an open turn; a field that is in none has -2."""
 
 GROUP_BYTES_MAX: Final = 16
 """What a field costs in a turn beside its operations: tag, length, heads of runs."""
+
+WRITE_IN_A_TURN: Final = "write in a method that is run by tell or ask, or in on_create"
+"""What to do instead of writing while no turn is open."""
 
 
 class Entrant(Protocol):
@@ -55,12 +58,13 @@ class Entrant(Protocol):
 class Writer:
     """The turn that is open, if one is."""
 
-    __slots__ = ("bytes_left", "entered", "may_write", "turn")
+    __slots__ = ("bytes_left", "entered", "hint", "may_write", "turn")
 
     def __init__(self) -> None:
         """Start without a turn."""
         self.turn = CLOSED
         self.may_write = True
+        self.hint = WRITE_IN_A_TURN
         self.entered: list[Entrant] = []
         self.bytes_left = 0
 
@@ -84,10 +88,7 @@ class Writer:
         Raises: UsageError if no turn is open, or this device may only read.
         """
         if self.turn == CLOSED:
-            raise UsageError(
-                f"{field.label} was written outside a turn: write in a method that is run by "
-                "tell or ask, or in on_create"
-            )
+            raise UsageError(f"{field.label} was written outside a turn: {self.hint}")
         if not self.may_write:
             raise UsageError(
                 f"{field.label} was written on a device that may not write: it is a reader, or "

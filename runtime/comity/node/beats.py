@@ -470,6 +470,7 @@ class Beats:
                 show=tuple(show),
                 may_write=self._writable,
                 last=last,
+                device=self._journal.device,
             )
         )
 

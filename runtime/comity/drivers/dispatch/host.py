@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic_ns
@@ -37,6 +37,7 @@ import pykka
 
 from comity.actor.awaiting import Paused
 from comity.actor.cell import Cell, Phase
+from comity.actor.changes import FieldChange, Listener
 from comity.actor.fold import Fold, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.randomness import Randomness
@@ -240,6 +241,8 @@ class CellHost(pykka.Actor):
                     self._fold(item)
                 else:
                     self._go_on(item)
+                if self.cell.has_news:
+                    self._tell_news()
             except BaseException as error:  # noqa: BLE001  (a worker outlives any handler)
                 self._crash(item, error)
             if monotonic_ns() >= ends:
@@ -355,6 +358,18 @@ class CellHost(pykka.Actor):
             self._report(error, Message("on_start"))
             self._end(error)
 
+    def _tell_news(self) -> None:
+        """Let the actor react to changes, and tell who listens once they are durable."""
+        news = self.cell.take_news()
+        for method, error in self.cell.react(news):
+            self._failed(error, Message(method))
+        listeners = self.cell.listeners
+        if not listeners:
+            return
+        durable: Future[None] = Future()
+        durable.add_done_callback(lambda _: _tell(listeners, news))
+        self._replies.post(self.cell.serial, durable, None, None)
+
     def _failed(self, error: Exception, message: Message) -> None:
         second = self.cell.failed(error)
         self._report(error, message)
@@ -407,6 +422,8 @@ class CellHost(pykka.Actor):
 
     def _leave(self) -> None:
         """Be forgotten first, so that who hears of the stop may activate the topic anew."""
+        for listener in self.cell.listeners:
+            listener.end()
         self._hosting.forget(self)
         with suppress(UsageError):  # two threads may bring the last reply and the closing
             self._mailbox.stopped.set(True)
@@ -471,6 +488,11 @@ class _StoppedFlag:
     def is_set(self) -> bool:
         """Whether the actor takes messages no more."""
         return self._mailbox.is_closed
+
+
+def _tell(listeners: Sequence[Listener], news: Sequence[FieldChange]) -> None:
+    for listener in listeners:
+        listener.tell(news)
 
 
 def _named(work: Work) -> Message:
