@@ -229,6 +229,10 @@ class _Listener:
         assert step.instant == 0, (topic, commit, source)
         self.refusals.append(refusal)
 
+    def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
+        """Never be told: only a relay keeps copies."""
+        raise AssertionError((step, topic, commit))
+
     def superseded(self, commit: CommitId) -> None:
         """Never be told: nobody else writes as this device."""
         raise AssertionError(commit)

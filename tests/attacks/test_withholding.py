@@ -12,7 +12,7 @@ from comity.actor.cell import Cell, _Places
 from comity.actor.fold import Fold
 from comity.authority.authority import Authority
 from comity.base.errors import Reason
-from comity.base.ids import CommitId, Topic
+from comity.base.ids import CommitId, DeviceId, Topic
 from comity.log.entries import AdoptEntry, TurnEntry
 from comity.log.graph import Graph
 from comity.log.inner import CommitGrant
@@ -20,6 +20,7 @@ from comity.log.sealed import commit_id
 from comity.node import commands
 from comity.node.journal import Checked
 from comity.node.replica import Replica, Source
+from comity.node.shelf import Shelf
 from comity.node.step import Step
 from comity.node.syncing import Syncing
 from comity.wire.records import Commit
@@ -227,12 +228,21 @@ def test_a_relay_that_tampers_and_reorders(
         assert device != relay.device
 
 
-@pytest.mark.xfail(strict=True, reason="a relay keeps the first copy of an id, good or bad")
-def test_02_a_bad_copy_first_at_a_relay() -> None:
-    """Garbage beside a commit, first at an honest relay, does not keep the right one out."""
-    with Sim(seed=606, nodes=2, relay=True) as sim:
-        refs = sim.share(Ledger)
-        a, b = refs
+_AT_RELAYS = {
+    "a relay keeps the first copy only": (Shelf, "_pair"),
+    "a relay asks nobody": (Syncing, "_ask_others"),
+    "a relay asks only who is there": (Shelf, "doubted"),
+}
+
+
+def _garbage_at_a_relay(seed: int, *, junk: int) -> None:
+    """Bring garbage beside a commit to a relay before its author can bring the commit.
+
+    The author comes after a reader has refused the garbage. junk: if not 0, how many copies
+    the attacker sends then, before the reader comes back, when the author is gone again.
+    """
+    with Sim(seed=seed, nodes=2, relay=True) as sim:
+        a, b = refs = sim.share(Ledger)
         assert sim.relay is not None
         mallory = Attacker(sim)
         mallory.join(a)
@@ -241,14 +251,65 @@ def test_02_a_bad_copy_first_at_a_relay() -> None:
         sim.world.cut([[a.node.index], [b.node.index, sim.relay.index]])
         a.tell(Ledger.enter, "good", 1)
         sim.run(2)
-        good = list(mallory.library.items())[-1][1]
+        identifier, good = list(mallory.library.items())[-1]
+        mallory.withheld[identifier] = None
         line = mallory.call_node(sim.relay)
         mallory.subscribe(line)
         sim.run(1)
         mallory.push_on(line, [Commit(good.sealed, bytes(64))])
-        sim.run(2)
-        sim.world.network.mend(
-            [(a.node.index, sim.relay.index), (sim.relay.index, a.node.index)]
-        )
+        sim.run(30)
+        claim(refusal_of(b, identifier) is Reason.BAD_SIGNATURE, "the garbage was refused")
+        ends = a.node.index, sim.relay.index
+        if junk:
+            sim.world.cut([[b.node.index], [sim.relay.index]])
+        sim.world.network.mend([ends, ends[::-1]])
         sim.run(120)
+        if junk:
+            sim.world.cut([[a.node.index], [sim.relay.index]])
+            for number in range(1, junk + 1):
+                mallory.push_on(line, [Commit(good.sealed, number.to_bytes(64, "big"))])
+            sim.run(10)
+            back = b.node.index, sim.relay.index
+            sim.world.network.mend([back, back[::-1]])
+            sim.run(120)
         claim("good" in lines(b), "the right copy comes through the relay")
+        agree(sim, refs)
+        sim.relay.running()[0].check()
+
+
+@pytest.mark.parametrize("without", ["", *_AT_RELAYS])
+def test_02_a_bad_copy_first_at_a_relay(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage beside a commit, first at an honest relay, does not keep the right one out."""
+    if without:
+        owner, name = _AT_RELAYS[without]
+        nothing = () if name == "doubted" else always(answer=None)
+        monkeypatch.setattr(owner, name, nothing)
+    with attack(defended=not without, breaks="the right copy comes through the relay"):
+        _garbage_at_a_relay(606, junk=0)
+
+
+@both
+def test_02_bad_copies_do_not_push_out_the_right_one(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One device that sends a hundred copies replaces its own."""
+    if not defended:
+        pair = Shelf._pair
+        count = iter(range(1 << 32))
+
+        def nameless(
+            self: Shelf,
+            step: Step,
+            identifier: CommitId,
+            number: int,
+            commit: Commit,
+            _: DeviceId,
+        ) -> None:
+            """Take every copy as from another device."""
+            source = DeviceId(next(count).to_bytes(32, "big"))
+            pair(self, step, identifier, number, commit, source)
+
+        monkeypatch.setattr(Shelf, "_pair", nameless)
+    breaks = "the right copy comes through the relay"
+    with attack(defended=defended, breaks=breaks):
+        _garbage_at_a_relay(607, junk=100)

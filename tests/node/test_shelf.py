@@ -7,13 +7,14 @@ from typing import Final
 
 import pytest
 
-from comity.base.clock import Instant, Moment, Wall
+from comity.base.clock import HOUR, MINUTE, Instant, Moment, Wall, after
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 from comity.crypto.symbolic import Symbolic
 from comity.log.entries import TurnEntry
 from comity.node import rows, shelf
 from comity.node.effects import Put, Table, Write
+from comity.node.refusals import PASSING
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step, Waiting
 from comity.wire.records import Commit
@@ -30,6 +31,8 @@ class Told:
     def __init__(self) -> None:
         """Start without news."""
         self.kept: list[CommitId] = []
+        self.copies: list[CommitId] = []
+        self.anybody = False
         self.refusals: list[tuple[CommitId, Reason]] = []
 
     def stored(
@@ -40,7 +43,7 @@ class Told:
         source: tuple[LinkId, DeviceId] | None,
     ) -> None:
         """Remember what is durable."""
-        assert source == SOURCE
+        assert self.anybody or source == SOURCE
         step.report("stored", topic=topic)
         self.kept += ids
 
@@ -66,6 +69,11 @@ class Told:
     ) -> None:
         """Never come: a relay waits for no parents."""
         raise AssertionError(step, topic, parents, source)
+
+    def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
+        """Remember of what there is another copy."""
+        step.report("renewed", topic=topic)
+        self.copies.append(commit)
 
     def superseded(self, commit: CommitId) -> None:
         """Never come: a relay writes no commits."""
@@ -101,13 +109,13 @@ class Relay:
             self.shelf.take(step, commit, SOURCE)
         self.on_way += [each for each in step.finish() if isinstance(each, Write)]
 
-    def sync(self) -> None:
-        """Let all that is on its way reach the disk."""
+    def sync(self, *, grow: bool = True) -> None:
+        """Let all that is on its way reach the disk. grow: no row is written twice."""
         for write in self.on_way:
             for change in write.changes:
                 assert isinstance(change, Put)
                 assert change.table is Table.COMMIT
-                assert change.key not in self.disk
+                assert not (grow and change.key in self.disk)
                 self.disk[change.key] = change.value
             step = Step(NOW, self.waiting)
             for then in self.waiting.take_write(Token(write.token)):
@@ -176,7 +184,9 @@ def test_what_a_relay_can_check_it_checks(world: World) -> None:
         Commit(good.sealed, good.beside + b"\0"),
     )
     relay.sync()
-    assert [reason for _, reason in relay.told.refusals] == [Reason.MALFORMED] * 4
+    expected = [Reason.MALFORMED] * 2 + [Reason.BAD_SIGNATURE] * 2
+    assert [reason for _, reason in relay.told.refusals] == expected
+    assert Reason.BAD_SIGNATURE in PASSING, "the right copy has the same id"
     assert (relay.disk, relay.shelf.size, relay.shelf.holdings.count) == ({}, 0, 0)
     relay.take(good)
     relay.sync()
@@ -229,3 +239,105 @@ def test_a_store_that_holds_nonsense_is_not_served(world: World) -> None:
     value = rows.encode_commit(Commit(b"nonsense", bytes(64)))
     with pytest.raises(AssertionError, match="was checked before"):
         Relay(world, ((rows.commit_key(world.topic, 1), value),))
+
+
+# Copies of one id
+
+
+def device(number: int) -> DeviceId:
+    """Name a source."""
+    return DeviceId(bytes([number]) * 32)
+
+
+def bring(relay: Relay, commit: Commit, beside: int, giver: int) -> None:
+    """Bring a copy of a commit with other bytes beside it, from a source of this number."""
+    step = Step(NOW, relay.waiting)
+    copy = Commit(commit.sealed, bytes([beside]) * 64)
+    relay.shelf.take(step, copy, (LinkId(giver), device(giver)))
+    for write in step.finish():
+        if isinstance(write, Write):
+            relay.on_way.append(write)
+    relay.sync(grow=False)
+    relay.shelf.check()
+
+
+def besides(relay: Relay, number: int = 1) -> list[int]:
+    """Return what is served beside the commit of this number: the first byte of each copy."""
+    found = rows.decode_pairs(relay.disk[sorted(relay.disk)[number - 1]])
+    return [copy.beside[0] for copy in found]
+
+
+def doubts(kept: Shelf) -> tuple[CommitId, ...]:
+    """Return what is doubted now."""
+    return kept.doubted
+
+
+def test_distinct_copies_are_all_served_also_after_a_restart(world: World) -> None:
+    """Each is kept once, in one row, and whoever serves the row serves them all."""
+    relay = Relay(world)
+    (good, *_) = commits(world)
+    relay.told.anybody = True
+    for beside, giver in ((9, 1), (8, 2), (9, 3), (8, 1)):
+        bring(relay, good, beside, giver)
+    assert besides(relay) == [9, 8]
+    bring(relay, good, 7, 3)
+    assert besides(relay) == [9, 8, 7]
+    again = Relay(world, tuple(sorted(relay.disk.items())))
+    again.told.anybody = True
+    assert again.shelf.size == relay.shelf.size == len(relay.disk[min(relay.disk)])
+    bring(again, good, 7, 4)
+    bring(again, good, 6, 4)
+    assert besides(again) == [9, 8, 7, 6]
+    assert relay.told.kept == [next(iter(world.sealed))]
+    assert relay.told.copies
+
+
+def test_one_source_replaces_only_its_own_copy(world: World) -> None:
+    """However many it sends, what others brought stays."""
+    relay = Relay(world)
+    relay.told.anybody = True
+    (good, *_) = commits(world)
+    for beside in range(100):
+        bring(relay, good, 100 + beside, 66)
+        if beside == 10:
+            bring(relay, good, 1, 1)
+    assert besides(relay) == [100, 1, 199]
+
+
+def test_many_sources_never_push_out_what_came_first(world: World) -> None:
+    """A place of the others is taken by the newest when all are, the first copy stays."""
+    relay = Relay(world)
+    relay.told.anybody = True
+    (good, *_) = commits(world)
+    for giver in range(1, 40):
+        bring(relay, good, giver, giver)
+    assert besides(relay) == [1, *range(41 - shelf.PAIRS_MAX, 40)]
+    assert relay.shelf.size == len(relay.disk[min(relay.disk)])
+
+
+def test_doubts_are_bounded_and_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one source, of all, by time, and when who doubted has stored a copy."""
+    monkeypatch.setattr(shelf, "DOUBTS_OF_ONE_MAX", 2)
+    monkeypatch.setattr(shelf, "DOUBTS_MAX", 4)
+    relay = Relay(world)
+    relay.take(*commits(world))
+    relay.sync()
+    ids = list(world.sealed)
+    kept = relay.shelf
+    now = Instant(10**12)
+    assert not kept.doubt(CommitId(bytes(32)), device(1), now), "it is not held"
+    assert [kept.doubt(each, device(1), now) for each in ids[:3]] == [True, True, False]
+    assert not kept.doubt(ids[0], device(2), now), "it is being asked for"
+    later = after(now, MINUTE)
+    assert kept.doubt(ids[0], device(2), later)
+    assert doubts(kept) == (ids[1], ids[0])
+    kept.stored_by([ids[0], ids[5]], device(1))
+    assert doubts(kept) == (ids[1], ids[0])
+    kept.stored_by([ids[0]], device(2))
+    assert doubts(kept) == (ids[1],)
+    for each, giver in zip(ids[2:], (3, 3, 4, 4), strict=True):
+        assert kept.doubt(each, device(giver), later)
+    assert doubts(kept) == tuple(ids[2:])
+    kept.check()
+    assert kept.doubt(ids[0], device(5), after(later, HOUR))
+    assert doubts(kept) == (ids[0],)

@@ -200,7 +200,7 @@ class Desk:
         for replica in self._replicas.values():
             replica.check()
         for shelf in self._shelves.values():
-            shelf.holdings.check()
+            shelf.check()
 
     # Conversation: what is said over links
 

@@ -57,6 +57,10 @@ class Listener(Protocol):
         """A commit from this link was refused."""
         ...
 
+    def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
+        """Another copy of a commit, with the same id, is durable."""
+        ...
+
     def superseded(self, commit: CommitId) -> None:
         """A commit of this very device that was not made here has been accepted."""
         ...

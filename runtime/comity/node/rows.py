@@ -7,12 +7,14 @@ The formats are for good; `META['format']` names their version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.clock import Wall
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
+from comity.crypto.port import SIGNATURE_BYTES
 from comity.log.entries import ACTOR_TYPE_BYTES_MAX, Role
 from comity.wire.records import Commit
 
@@ -33,6 +35,7 @@ __all__ = [
     "decode_former",
     "decode_invite",
     "decode_number",
+    "decode_pairs",
     "decode_topic",
     "draft_key",
     "encode_commit",
@@ -40,6 +43,7 @@ __all__ = [
     "encode_former",
     "encode_invite",
     "encode_number",
+    "encode_pairs",
     "encode_topic",
     "epoch_key",
     "former_key",
@@ -174,6 +178,19 @@ def decode_commit(value: bytes) -> Commit:
     reader = Reader(value)
     sealed = reader.blob(_BLOB_BYTES_MAX)
     return Commit(sealed, reader.rest())
+
+
+def encode_pairs(sealed: bytes, besides: Sequence[bytes]) -> bytes:
+    """Value of a commit row on a relay, which keeps all that came beside it."""
+    return encode_commit(Commit(sealed, b"".join(besides)))
+
+
+def decode_pairs(value: bytes) -> tuple[Commit, ...]:
+    """Read a commit row as what is sent of it: one commit, on a relay one for each pair."""
+    found = decode_commit(value)
+    size = SIGNATURE_BYTES
+    starts = range(0, len(found.beside), size)
+    return tuple(Commit(found.sealed, found.beside[at : at + size]) for at in starts)
 
 
 def encode_topic(row: TopicRow) -> bytes:

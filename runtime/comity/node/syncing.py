@@ -29,6 +29,7 @@ from comity.node.links import Link, Links
 from comity.node.peer_view import PeerView
 from comity.node.refusals import PASSING
 from comity.node.replica import Source
+from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
 from comity.protocol.sync import TopicSync
 from comity.protocol.sync_port import (
@@ -223,6 +224,9 @@ class Syncing:
         table.machines[topic] = machine
         self._plan_comparison(link, topic, step)
         self._do(link, topic, machine.start(step.instant), step)
+        if isinstance(holding, Shelf) and holding.doubted:
+            asked = machine.want_again(holding.doubted, step.instant)
+            self._follow(link, topic, asked, step)
 
     def _allowed(self, link: Link, topic: Topic) -> bool:
         assert link.peer is not None
@@ -277,7 +281,24 @@ class Syncing:
             for commit in record.ids:
                 step.report("told", topic=topic, commit=commit, device=link.peer,
                             refusal=refusal)  # fmt: skip
+            if record.reason is Reason.BAD_SIGNATURE:
+                self._ask_others(link, topic, record.ids, step)
         return self._do(link, topic, machine.receive(record, step.instant), step)
+
+    def _ask_others(
+        self, link: Link, topic: Topic, ids: Sequence[CommitId], step: Step
+    ) -> None:
+        """Ask for commits whose copies here a member refused: an id does not tell good ones."""
+        shelf = self._desk.holding(topic)
+        assert link.peer is not None
+        if not isinstance(shelf, Shelf):
+            return
+        doubted = [each for each in ids if shelf.doubt(each, link.peer, step.instant)]
+        for other in self._links.open:
+            machine = self._tables[other.id].machines.get(topic)
+            if machine is not None and other is not link and doubted:
+                asked = machine.want_again(doubted, step.instant)
+                self._follow(other, topic, asked, step)
 
     # What machines want
 
@@ -316,6 +337,9 @@ class Syncing:
 
     def _delivered(self, link: Link, topic: Topic, ids: Sequence[CommitId], step: Step) -> None:
         table = self._tables[link.id]
+        holding = self._desk.holding(topic)
+        if isinstance(holding, Shelf) and link.peer is not None:
+            holding.stored_by(ids, link.peer)
         for commit in ids:
             step.report("delivered", topic=topic, commit=commit, device=link.peer)
         if any(commit in table.farewells for commit in ids):
@@ -373,16 +397,17 @@ class Syncing:
         numbers = [holding.holdings.arrival_of(commit) for commit in serve.ids]
         wanted = [number for number in numbers if number is not None]
         spans = _spans(sorted(wanted))
-        found: dict[int, Commit] = {}
+        found: dict[int, tuple[Commit, ...]] = {}
         left = len(spans)
 
         def arrived(later: Step, read: Rows) -> None:
             nonlocal left
             left -= 1
             for key, value in read:
-                found[rows.number_of(key)] = rows.decode_commit(value)
+                found[rows.number_of(key)] = rows.decode_pairs(value)
             if left == 0:
-                self._send(link, topic, serve, [found[number] for number in wanted], later)
+                pairs = [pair for number in wanted for pair in found[number]]
+                self._send(link, topic, serve, pairs, later)
 
         for first, last in spans:
             keys = rows.commit_key(topic, first), rows.commit_key(topic, last + 1)
@@ -437,6 +462,13 @@ class Syncing:
             machine = self._tables[link.id].machines.get(topic)
             if machine is not None and link.id != source[0]:
                 self._follow(link, topic, machine.want(parents, step.instant), step)
+
+    def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
+        """Another copy of a commit is durable: offer it to who refused the others."""
+        for link in self._links.open:
+            machine = self._tables[link.id].machines.get(topic)
+            if machine is not None:
+                self._follow(link, topic, machine.renewed(commit, step.instant), step)
 
     def superseded(self, commit: CommitId) -> None:
         """Somebody else writes as this device."""

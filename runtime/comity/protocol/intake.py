@@ -57,6 +57,7 @@ class Intake:
     """What comes from one peer."""
 
     __slots__ = (
+        "_again",
         "_asked",
         "_awaited",
         "_batches",
@@ -89,6 +90,7 @@ class Intake:
         self._wanting: dict[CommitId, None] = {}
         self._open: deque[tuple[CommitId, ...]] = deque()
         self._awaited: dict[CommitId, None] = {}
+        self._again: dict[CommitId, None] = {}
         self._asked: dict[CommitId, None] = {}
         self._durable: dict[CommitId, None] = {}
         self._to_go = 0
@@ -174,6 +176,12 @@ class Intake:
                 self._asked[each] = None
                 self._wanting[each] = None
 
+    def want_again(self, ids: Iterable[CommitId]) -> None:
+        """Ask for other copies of commits that are here; whoever asks bounds how often."""
+        for each in ids:
+            self._again[each] = None
+            self._wanting[each] = None
+
     def answered(self) -> bool:
         """Count an answer to a want; False if none was open."""
         if not self._open:
@@ -199,8 +207,11 @@ class Intake:
             ids = tuple(
                 each
                 for each in queue
-                if each not in self._awaited and self._view.arrival_of(each) is None
+                if each not in self._awaited
+                and (each in self._again or self._view.arrival_of(each) is None)
             )
+            for each in queue:
+                self._again.pop(each, None)
             if ids:
                 self._open.append(ids)
                 self._awaited.update(dict.fromkeys(ids))

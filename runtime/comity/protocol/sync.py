@@ -264,6 +264,18 @@ class TopicSync:
         self._intake.want_missing(ids)
         return self._done(now)
 
+    def want_again(self, ids: Sequence[CommitId], now: Instant) -> tuple[Output, ...]:
+        """Ask the peer for its copies of commits that are here, but perhaps not whole."""
+        self._intake.want_again(ids)
+        return self._done(now)
+
+    def renewed(self, commit: CommitId, now: Instant) -> tuple[Output, ...]:
+        """Offer a commit that the peer refused: there is another copy of it now."""
+        if commit in self._unwelcome:
+            del self._unwelcome[commit]
+            self._supply.offer((commit,))
+        return self._done(now)
+
     def compare(self, now: Instant) -> tuple[Output, ...]:
         """Compare again, for whoever does so regularly; nothing if it is not the time."""
         if self._phase is Phase.LIVE and self._passes.allows(now):
