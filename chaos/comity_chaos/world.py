@@ -12,7 +12,7 @@ Source: CHAOS 'Architecture', World.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from comity.actor.fold import CellEvent, Fold
 from comity.base.clock import MILLISECOND, Duration, Instant, Moment, after
@@ -50,8 +50,9 @@ from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.network import NOTICE, Network, Wire
 from comity_chaos.node import FOREVER, SimNode
 from comity_chaos.timeline import Timeline, Trace
+from comity_chaos.witness import Witness
 
-__all__ = ["NodeFailed", "SimNode", "Witness", "World"]
+__all__ = ["NodeFailed", "SimNode", "World"]
 
 _SYNC_MIN: Final = Duration(200_000)
 _SYNC_SPREAD: Final = 800_000
@@ -83,38 +84,6 @@ class NodeFailed(AssertionError):
         """Name the node."""
         super().__init__(f"node {node} failed: {type(error).__name__}: {error}")
         self.node = node
-
-
-class Witness(Protocol):
-    """Who is told what happens, to judge it."""
-
-    def started(self, node: SimNode) -> None:
-        """A life of a node begins."""
-        ...
-
-    def stopped(self, node: SimNode) -> None:
-        """A life ends now; all that it held in memory is still there to be looked at."""
-        ...
-
-    def ran(self, node: SimNode, event: CellEvent) -> None:
-        """A cell ended a turn, folded, or refused to."""
-        ...
-
-    def released(self, node: SimNode, topic: Topic, serial: int) -> None:
-        """The core said that turns up to this one are durable."""
-        ...
-
-    def sent(self, node: SimNode, frame: bytes) -> None:
-        """A frame left a node."""
-        ...
-
-    def reported(self, node: SimNode, report: Report) -> None:
-        """A node told its owner something."""
-        ...
-
-    def dialled(self, node: SimNode) -> None:
-        """A node called another."""
-        ...
 
 
 class World:

@@ -259,18 +259,18 @@ def _garbage_at_a_relay(seed: int, *, junk: int) -> None:
         mallory.push_on(line, [Commit(good.sealed, bytes(64))])
         sim.run(30)
         claim(refusal_of(b, identifier) is Reason.BAD_SIGNATURE, "the garbage was refused")
-        ends = a.node.index, sim.relay.index
+        there, back = (a.node.index, sim.relay.index), (sim.relay.index, a.node.index)
         if junk:
             sim.world.cut([[b.node.index], [sim.relay.index]])
-        sim.world.network.mend([ends, ends[::-1]])
+        sim.world.network.mend([there, back])
         sim.run(120)
         if junk:
             sim.world.cut([[a.node.index], [sim.relay.index]])
             for number in range(1, junk + 1):
                 mallory.push_on(line, [Commit(good.sealed, number.to_bytes(64, "big"))])
             sim.run(10)
-            back = b.node.index, sim.relay.index
-            sim.world.network.mend([back, back[::-1]])
+            there, back = (b.node.index, sim.relay.index), (sim.relay.index, b.node.index)
+            sim.world.network.mend([there, back])
             sim.run(120)
         claim("good" in lines(b), "the right copy comes through the relay")
         agree(sim, refs)
