@@ -15,19 +15,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from comity.actor.awaiting import Foreign, Interrupted, Sleep, Work, not_awaitable
+from comity.actor.actor_type import ActorType
+from comity.actor.awaiting import Foreign, Sleep, Work, not_awaitable
 from comity.actor.cell import Cell, Phase
 from comity.actor.changes import FieldChange
 from comity.actor.fold import CellEvent, Fold, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.randomness import Randomness
+from comity.actor.supervision import Down, Escalate, GoOn, Rest, Supervisor
 from comity.actor.timers import TIMERS_MAX, Timer, nanoseconds
 from comity.actor.waits import Awaited, DeadlockError, refuse_cycle
-from comity.base.clock import Duration, Instant, Moment
+from comity.base.clock import MILLISECOND, Duration, Instant, Moment
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
+from comity.log.graph import Graph
 from comity_chaos.replies import Reply
 
 __all__ = ["Cells", "Clockwork", "Reply"]
@@ -59,6 +62,14 @@ class Clockwork(Protocol):
         """Return how long the next outside work takes."""
         ...
 
+    def renew(self, topic: Topic) -> None:
+        """Have the core forget the cell of an actor, and feed its log to a new one."""
+        ...
+
+    def refer(self, actor_type: ActorType, topic: Topic) -> object:
+        """Make the ref of a child."""
+        ...
+
 
 class _Told(Reply[None]):
     """What is said to who listens, in the order of the replies."""
@@ -83,20 +94,35 @@ class _Hosted:
     __slots__ = (
         "awaits",
         "cell",
+        "cells",
+        "children",
         "clockwork",
         "folds",
         "held",
+        "is_resting",
         "mailbox",
         "opened",
+        "parent",
         "released",
         "resume",
+        "supervisor",
         "timers",
+        "tried",
+        "watchers",
     )
 
     awaits: Awaited | None
 
-    def __init__(self, cell: Cell, clockwork: Clockwork) -> None:
+    def __init__(self, cell: Cell, cells: Cells, parent: _Hosted | None = None) -> None:
         self.cell = cell
+        self.cells = cells
+        self.parent = parent
+        clockwork = cells.clockwork
+        self.children: list[_Hosted] = []
+        self.watchers: list[Callable[[BaseException | None], None]] = []
+        self.supervisor = Supervisor(cell.actor_type.cls.supervise)
+        self.is_resting = False
+        self.tried: _Item | None = None
         cell.surroundings = self
         self.clockwork = clockwork
         self.folds: deque[Fold] = deque()
@@ -157,6 +183,43 @@ class _Hosted:
     def _ring(self, timer: Timer) -> None:
         if not timer.is_over:
             self.mailbox.append(_Item(timer, None))
+
+    def adopt(self, actor_class: type[Any]) -> object:
+        return self.cells.adopt(self, actor_class)
+
+    def watch(self, ref: object, method: Callable[..., Any]) -> None:
+        watched = self.cells.find(ref)
+
+        def tell(cause: BaseException | None) -> None:
+            self.post_call(method, Down(ref, cause))
+
+        if watched is None:
+            tell(None)
+        else:
+            watched.watchers.append(tell)
+
+    def post_call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have a function run as a turn."""
+        ring = Timer(function, arguments, {}, due=Instant(0), period=None)
+        self.mailbox.append(_Item(ring, None))
+
+    def cut_off(self) -> None:
+        """End the open handler, if one is: who sent the message learns how far it came."""
+        item, self.opened, self.resume, self.awaits = self.opened, None, None, None
+        if item is None:
+            return
+        cut = self.cell.interrupt(item.name)
+        if cut is not None and item.reply is not None:
+            item.reply.settle(Outcome(None, cut[0], 0, b""))
+
+    def scatter(self) -> None:
+        """End what dies with the activation."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers = []
+        children, self.children = self.children, []
+        for child in children:
+            self.cells.end(child, None)
 
     # What an open handler waits for
 
@@ -250,7 +313,7 @@ class _Item:
 class Cells:
     """The cells of one life of one node."""
 
-    __slots__ = ("_clockwork", "_emit", "_hosted", "on_failure")
+    __slots__ = ("_children", "_emit", "_hosted", "clockwork", "dead_letters", "on_failure")
 
     def __init__(
         self,
@@ -261,13 +324,15 @@ class Cells:
         """Give events to `emit`, in the order of the turns."""
         self._emit = emit
         self._hosted: dict[Topic, _Hosted] = {}
-        self._clockwork = clockwork
+        self.clockwork = clockwork
         self.on_failure = on_failure
+        self.dead_letters: list[tuple[Message, str]] = []
+        self._children = 0
 
     def activate(self, cell: Cell, *, create: bool) -> Reply[None] | None:
         """Host a cell; it runs nothing before its first folds. create: run `on_create`."""
         assert cell.topic not in self._hosted
-        hosted = self._hosted[cell.topic] = _Hosted(cell, self._clockwork)
+        hosted = self._hosted[cell.topic] = _Hosted(cell, self)
         if not create:
             return None
         reply: Reply[None] = Reply(hosted)
@@ -288,8 +353,9 @@ class Cells:
     def fold(self, fold: Fold) -> None:
         """Take a fold; it goes ahead of the messages."""
         hosted = self._hosted.get(fold.topic)
-        if hosted is not None:
-            hosted.folds.append(fold)
+        if hosted is None or hosted.is_resting or (fold.beat > 1 and not hosted.cell.beat):
+            return  # it was for a cell that is gone; the new one gets all from the first
+        hosted.folds.append(fold)
 
     def release(self, topic: Topic, serial: int) -> int:
         """Let the replies of durable turns out; return how many."""
@@ -307,10 +373,7 @@ class Cells:
     def cut_off(self) -> None:
         """The life of the node ends: who sent what is being handled learns how far it came."""
         for hosted in self._hosted.values():
-            item, hosted.opened = hosted.opened, None
-            if item is not None and item.reply is not None:
-                error = Interrupted(item.name, hosted.cell.stretch)
-                item.reply.settle(Outcome(None, error, 0, b""))
+            hosted.cut_off()
 
     @property
     def busy(self) -> bool:
@@ -332,6 +395,7 @@ class Cells:
         """
         return sum(
             len(each.held)
+            + each.is_resting
             + (0 if each.sleeps else len(each.mailbox) + (each.opened is not None))
             for each in self._hosted.values()
         )
@@ -348,9 +412,12 @@ class Cells:
         """Let the actor react to changes, and tell who listens once they are durable."""
         cell = hosted.cell
         news = cell.take_news()
-        for _, error in cell.react(news):
+        failed = cell.react(news)
+        for _, error in failed:
             cell.failed(error)
             self.on_failure(topic, error)
+        if failed:
+            self._supervise(hosted, failed[0][1], None)
         if cell.listeners:
             hosted.reply(_Told(cell, news), Outcome(None, None, cell.serial, b""))
 
@@ -359,9 +426,13 @@ class Cells:
         if hosted.folds:
             starting = cell.phase is Phase.STARTING
             event, _ = cell.fold(hosted.folds.popleft())
-            self._emit(event)
+            if hosted.parent is None:
+                self._emit(event)
             if starting and cell.phase is Phase.RUNNING:
-                cell.start()
+                failure = cell.start()
+                if failure is not None:
+                    self.on_failure(cell.topic, failure)
+                    self._supervise(hosted, failure, None)
             return "fold"
         if hosted.opened is not None:
             item = hosted.opened
@@ -370,7 +441,8 @@ class Cells:
             self._ended(hosted, item, cell.resume(value, error))
             return f"{item.name} on"
         item = hosted.mailbox.popleft()
-        if not (isinstance(item.work, Timer) and item.work.is_over):
+        ring = item.work
+        if not (isinstance(ring, Timer) and (ring.is_over or not cell.serves(ring.function))):
             self._ended(hosted, item, item.begin(cell))
         return item.name
 
@@ -390,9 +462,90 @@ class Cells:
             if outcome.error is not None:
                 hosted.cell.failed(outcome.error)
                 self.on_failure(hosted.cell.topic, outcome.error)
+                self._supervise(hosted, outcome.error, item)
+            elif hosted.tried is item:
+                hosted.tried = None
             return
         reply.answerer = None
         hosted.reply(reply, outcome)
+
+    # Supervision, as `comity.drivers.dispatch.host` does it
+
+    def _supervise(self, hosted: _Hosted, error: Exception, item: _Item | None) -> None:
+        verdict = hosted.supervisor.failed(hosted.moment().instant)
+        if isinstance(verdict, GoOn):
+            return
+        if item is not None and isinstance(item.work, Message):
+            if isinstance(verdict, Rest) and hosted.tried is not item:
+                hosted.tried = item
+                hosted.mailbox.appendleft(item)
+            else:
+                hosted.tried = None
+                self.dead_letters.append((item.work, f"it failed: {error!r}"))
+        if isinstance(verdict, Rest):
+            hosted.is_resting = True
+            hosted.cut_off()
+            hosted.folds.clear()
+            hosted.scatter()
+            self.clockwork.later(verdict.wait, partial(self._renew, hosted))
+            return
+        if isinstance(verdict, Escalate) and hosted.parent is not None:
+            hosted.parent.post_call(_raising(error))
+        self.end(hosted, error)
+
+    def _renew(self, hosted: _Hosted) -> None:
+        if self._hosted.get(hosted.cell.topic) is not hosted:
+            return
+        if hosted.parent is None and hosted.released < hosted.cell.serial:
+            self.clockwork.later(_LOOK_AGAIN, partial(self._renew, hosted))
+            return  # what is durable is all that the new cell will be fed
+        cell = Cell(hosted.cell.actor_type, hosted.cell.topic)
+        for listener in hosted.cell.listeners:
+            cell.listen(listener)
+        cell.surroundings = hosted
+        hosted.cell = cell
+        hosted.released = 0
+        hosted.is_resting = False
+        if hosted.parent is None:
+            self.clockwork.renew(hosted.cell.topic)
+        else:
+            hosted.folds.append(Fold(hosted.cell.topic, 1, 0, Graph()))
+
+    def adopt(self, parent: _Hosted, actor_class: type[Any]) -> object:
+        """Host a child. Raises: UsageError if its class has fields."""
+        actor_type = ActorType.of(actor_class)
+        actor_type.check_child()
+        self._children += 1
+        topic = Topic(_CHILD + self._children.to_bytes(32 - len(_CHILD)))
+        child = self._hosted[topic] = _Hosted(Cell(actor_type, topic), self, parent)
+        child.folds.append(Fold(topic, 1, 0, Graph()))
+        parent.children.append(child)
+        return self.clockwork.refer(actor_type, topic)
+
+    def find(self, ref: object) -> _Hosted | None:
+        """Return what is behind a ref. Raises: UsageError if it is none."""
+        topic = getattr(ref, "topic", None)
+        if not isinstance(topic, bytes):
+            raise UsageError(f"{ref!r} is no ref of an actor on this node")
+        return self._hosted.get(Topic(topic))
+
+    def end(self, hosted: _Hosted, cause: BaseException | None) -> None:
+        """Stop an actor: what waits for it is refused, who watches it is told."""
+        if self._hosted.pop(hosted.cell.topic, None) is None:
+            return
+        hosted.scatter()
+        if cause is None:
+            hosted.cell.stop()
+        refusal = UsageError(f"{hosted.label} has stopped: {cause!r}")
+        hosted.cut_off()
+        for item in hosted.mailbox:
+            if item.reply is not None:
+                item.reply.settle(Outcome(None, refusal, 0, b""))
+            elif isinstance(item.work, Message):
+                self.dead_letters.append((item.work, "its actor stopped"))
+        hosted.mailbox.clear()
+        for watcher in hosted.watchers:
+            watcher(cause)
 
     def check(self) -> None:
         """Assert the invariants of every cell."""
@@ -401,9 +554,22 @@ class Cells:
             hosted.cell.check()
 
 
+_CHILD: Final = b"a child on this device: "
+_LOOK_AGAIN: Final = Duration(MILLISECOND)
+
+
+def _raising(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
 def _has_work(hosted: _Hosted) -> bool:
     if hosted.folds:
         return True
+    if hosted.is_resting:
+        return False
     if hosted.cell.phase is not Phase.RUNNING:
         return False
     return bool(hosted.mailbox) if hosted.opened is None else hosted.resume is not None

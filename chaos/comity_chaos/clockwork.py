@@ -9,18 +9,22 @@ Source: API 'A whole application' (`self.now`, `self.random` are virtual in the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Foreign, Work, is_coroutine
 from comity.actor.randomness import Randomness
 from comity.base.clock import MILLISECOND, Duration, Moment
 from comity.base.errors import UsageError
+from comity.base.ids import Token, Topic
+from comity.node import commands
+from comity.node.commands import Command
 from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.node import SimNode
 
-__all__ = ["Fakes", "NodeClockwork", "fake_key"]
+__all__ = ["Around", "NodeClockwork", "fake_key", "no_refs"]
 
 _OUTSIDE_MIN: Final = Duration(MILLISECOND)
 _OUTSIDE_SPREAD: Final = 50 * MILLISECOND
@@ -29,11 +33,30 @@ _OUTSIDE_SPREAD: Final = 50 * MILLISECOND
 _ACTORS: Final = 1 << 32
 """Keeps the chance of a node's actors apart from that of its core."""
 
-Later = Callable[[SimNode, int, Duration, Callable[[], None]], None]
-"""Do something to a life of a node after a while."""
 
-Fakes = Mapping[object, Callable[..., object]]
-"""What stands for which function, by `fake_key`."""
+class Around(Protocol):
+    """The world, as far as actors meet it.
+
+    fakes: what stands for which function, by `fake_key`.
+    """
+
+    seed: int
+    fakes: dict[object, Callable[..., object]]
+    refer: Callable[[SimNode, ActorType, Topic], object]
+
+    def moment(self, node: SimNode) -> Moment:
+        """Return the present as a node sees it."""
+        ...
+
+    def later(self, node: SimNode, life: int, wait: Duration, act: Callable[[], None]) -> None:
+        """Do something to a life of a node after a while by its clock."""
+        ...
+
+    def command(
+        self, node: SimNode, make: Callable[[Token], Command], *, awaited: bool = True
+    ) -> Token:
+        """Give a node a command."""
+        ...
 
 
 def fake_key(function: object) -> object:
@@ -44,29 +67,35 @@ def fake_key(function: object) -> object:
 class NodeClockwork:
     """One life of one node."""
 
-    __slots__ = ("_count", "_fakes", "_keyed", "_later", "_life", "_node", "_now", "randomness")
+    __slots__ = ("_count", "_keyed", "_life", "_node", "_world", "randomness")
 
-    def __init__(
-        self, node: SimNode, seed: int, *, fakes: Fakes, now: Callable[[], Moment], later: Later
-    ) -> None:
+    def __init__(self, node: SimNode, world: Around) -> None:
         """Begin with the life that the node is living."""
         self._node = node
         self._life = node.life
-        self._keyed = Keyed(seed)
-        self._fakes = fakes
-        self._now = now
-        self._later = later
+        self._world = world
+        self._keyed = Keyed(world.seed)
         self._count = 0
-        entropy = SimEntropy(seed, _ACTORS + node.index, node.life)
+        entropy = SimEntropy(world.seed, _ACTORS + node.index, node.life)
         self.randomness = Randomness(entropy)
+
+    def renew(self, topic: Topic) -> None:
+        """Have the core forget the cell of an actor, and feed its log to a new one."""
+        command = partial(self._world.command, self._node, awaited=False)
+        command(lambda token: commands.Deactivate(token, topic))
+        command(lambda token: commands.Activate(token, topic))
+
+    def refer(self, actor_type: ActorType, topic: Topic) -> object:
+        """Make the ref of a child."""
+        return self._world.refer(self._node, actor_type, topic)
 
     def moment(self) -> Moment:
         """Return the present, as the node sees it."""
-        return self._now()
+        return self._world.moment(self._node)
 
     def later(self, wait: Duration, act: Callable[[], None]) -> None:
         """Do something after a while by the node's clock, unless this life is over by then."""
-        self._later(self._node, self._life, wait, act)
+        self._world.later(self._node, self._life, wait, act)
 
     def outside(self) -> Duration:
         """Return how long the next outside work takes."""
@@ -80,7 +109,7 @@ class NodeClockwork:
         Raises: UsageError that says how to give it.
         """
         if isinstance(wait, Work):
-            found = self._fakes.get(fake_key(wait.function))
+            found = self._world.fakes.get(fake_key(wait.function))
             if found is None:
                 raise _no_fake("run", wait.function)
             return partial(found, *wait.arguments, **wait.keywords)
@@ -94,11 +123,16 @@ class NodeClockwork:
         given: dict[str, Any] = inspect.getcoroutinelocals(coroutine)
         name = coroutine.__qualname__
         coroutine.close()
-        found = self._fakes.get(code)
+        found = self._world.fakes.get(code)
         if found is None:
             raise _no_fake("io", name)
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         return partial(found, **{each: given[each] for each in names})
+
+
+def no_refs(_node: SimNode, actor_type: ActorType, _topic: Topic) -> object:
+    """Refuse to make a ref: what a world does before somebody says how."""
+    raise UsageError(f"nobody here makes refs to {actor_type.name}")
 
 
 def _no_fake(service: str, function: object) -> UsageError:

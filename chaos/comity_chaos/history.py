@@ -20,7 +20,7 @@ __all__ = ["History", "Life"]
 
 @dataclass(slots=True)
 class Life:
-    """The turns of one actor in one life of one node.
+    """The turns of one actor in one life of one node, or since its last restart there.
 
     turns: what each wrote, in order. durable: how many of them were said to be.
     """
@@ -63,6 +63,9 @@ class History:
             return
         name = node.index, event.topic
         life = self._current.get(name)
+        if life is not None and event.serial == 1:
+            assert life.durable == len(life.turns), "restarted before its turns were durable"
+            life = None
         if life is None:
             life = self._current[name] = Life()
             self.lives.setdefault(name, []).append(life)

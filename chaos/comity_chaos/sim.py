@@ -99,6 +99,7 @@ class Sim:
         self.world = World(plan.seed, kinds[plan.crypto](), ProtobufCodec(), keep=keep)
         self.world.network.calm = plan.calm
         self.world.started = self._host
+        self.world.refer = self._refer
         self.scene = Scene(self.world)
         self.world.forgiven = lambda node: not self.scene.trusted(node)
         self.judge = Judge(self.scene)
@@ -383,6 +384,9 @@ class Sim:
         _, cells = ref.node.running()
         cells.post(ref.topic, ref.actor_type.message(method, arguments, keywords), reply)
         self.world.poke(ref.node)
+
+    def _refer(self, node: SimNode, actor_type: ActorType, topic: Topic) -> SimRef[Actor]:
+        return SimRef(self, Part(node, topic, actor_type))
 
     def _open(self, ref: SimRef[Any], *, create: bool) -> None:
         _, cells = ref.node.running()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
+from comity.actor.actor_type import ActorType
 from comity.actor.fold import CellEvent, Fold
 from comity.base.clock import MILLISECOND, Duration, Instant, Moment, after
 from comity.base.ids import LinkId, Token, Topic
@@ -45,7 +46,7 @@ from comity.node.events import (
 )
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
-from comity_chaos.clockwork import NodeClockwork
+from comity_chaos.clockwork import NodeClockwork, no_refs
 from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.network import NOTICE, Network, Wire
 from comity_chaos.node import FOREVER, SimNode
@@ -109,6 +110,7 @@ class World:
         self.events = 0
         self.turns = 0
         self.fakes: dict[object, Callable[..., object]] = {}
+        self.refer: Callable[[SimNode, ActorType, Topic], object] = no_refs
         self.started: Callable[[SimNode], None] = _nothing
         self.forgiven: Callable[[SimNode], bool] = _never
         self.crypto = crypto
@@ -144,13 +146,7 @@ class World:
             on_failure=lambda topic, error: self._report(
                 node, Report("handler failed", topic, detail=repr(error))
             ),
-            clockwork=NodeClockwork(
-                node,
-                self.seed,
-                fakes=self.fakes,
-                now=lambda: self.moment(node),
-                later=self._later,
-            ),
+            clockwork=NodeClockwork(node, self),
         )
         self.log.note(self.now, node.index, "start")
         if self.witness is not None:
@@ -506,7 +502,7 @@ class World:
         if node.life == life:
             self.poke(node)
 
-    def _later(self, node: SimNode, life: int, wait: Duration, act: Callable[[], None]) -> None:
+    def later(self, node: SimNode, life: int, wait: Duration, act: Callable[[], None]) -> None:
         """Do something to a life of a node after a while by its clock."""
         when = node.clock.when(after(self.moment(node).instant, wait))
         self.time.at(when, self._do_later, node, life, act)

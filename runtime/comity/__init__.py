@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from comity.actor.actor import Actor
     from comity.actor.awaiting import Interrupted
     from comity.actor.changes import FieldChange, Range, on_change
+    from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
     from comity.api.node import Node
     from comity.api.ref import Ref
@@ -48,6 +49,8 @@ __all__ = [
     "ComityError",
     "Counter",
     "DeadlineError",
+    "Down",
+    "Escalate",
     "FieldChange",
     "Flag",
     "Interrupted",
@@ -56,12 +59,15 @@ __all__ = [
     "Map",
     "Mark",
     "Node",
+    "Poisonous",
     "Range",
     "Reason",
     "Ref",
     "Register",
     "Rejected",
+    "Restart",
     "Set",
+    "Stop",
     "StoreError",
     "Text",
     "UsageError",
@@ -77,6 +83,8 @@ _HOMES: Final = {
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
     "FieldChange": "comity.actor.changes",
+    "Down": "comity.actor.supervision",
+    "Escalate": "comity.actor.supervision",
     "Flag": "comity.crdt.flag",
     "Interrupted": "comity.actor.awaiting",
     "LinkError": "comity.base.errors",
@@ -85,11 +93,14 @@ _HOMES: Final = {
     "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",
     "Range": "comity.actor.changes",
+    "Poisonous": "comity.actor.supervision",
     "Reason": "comity.base.errors",
     "Ref": "comity.api.ref",
     "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",
+    "Restart": "comity.actor.supervision",
     "Set": "comity.crdt.views",
+    "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",
     "UsageError": "comity.base.errors",

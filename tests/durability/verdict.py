@@ -73,6 +73,14 @@ class Still:
         """Refuse."""
         raise UsageError(f"nothing stands for {wait} here")
 
+    def renew(self, topic: Topic) -> None:
+        """Refuse."""
+        raise UsageError(f"nobody feeds {topic.hex()} anew here")
+
+    def refer(self, actor_type: ActorType, topic: Topic) -> object:
+        """Refuse."""
+        raise UsageError(f"{actor_type.name} {topic.hex()} has no ref here")
+
     def outside(self) -> Duration:
         """Take no time."""
         return Duration(0)

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, TypeVar, cast
 
 from comity.actor.awaiting import Foreign, Sleep, Work
 from comity.actor.policy import MailboxPolicy, OnFull
 from comity.actor.randomness import Randomness
+from comity.actor.supervision import Down, Supervise
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer, nanoseconds
 from comity.base.clock import Duration
 from comity.base.errors import UsageError
 
+if TYPE_CHECKING:
+    from comity.api.ref import Ref
+
 __all__ = ["Actor"]
 
+A = TypeVar("A", bound="Actor")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,6 +59,10 @@ class Actor:
     _comity_cell: Any
     comity_name: ClassVar[str] = "Actor"
     comity_mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()
+
+    supervise: ClassVar[Supervise | None] = None
+    """What becomes of the actor when a message fails that nobody awaits: `Restart(...)`,
+    `Stop()`, `Escalate()`; None undoes the turn and goes on."""
 
     def __init_subclass__(
         cls,
@@ -166,6 +175,31 @@ class Actor:
         period = nanoseconds(seconds, least=_PERIOD_MIN)
         return self._start_timer(method, (arguments, keywords), period, period)
 
+    def child(self, actor_class: type[A], /) -> Ref[A]:
+        """Start an actor of this device that lives and ends with this one; return its ref.
+
+        It has no replicated fields: what it is to keep belongs to its parent, or to an actor
+        of its own. Started in `on_start`, it is there whenever this actor is.
+
+        Raises: UsageError if the class has fields.
+        """
+        return cast("Ref[A]", self._surroundings.adopt(actor_class))
+
+    def watch(self, ref: Ref[Any], method: Callable[[Down], Any], /) -> None:
+        """Run a method of this actor, as a turn, when another actor of this node stops.
+
+        It is given a `Down`; at once if that actor does not run. A restart is no stop.
+        """
+        self._surroundings.watch(ref, self._own(method))
+
+    def _own(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        owner: object = getattr(method, "__self__", None)
+        if owner is not self:
+            raise UsageError(
+                f"{method!r} is no method of this actor: pass one of its own, as self.tick"
+            )
+        return method
+
     def _start_timer(
         self,
         method: Callable[..., Any],
@@ -173,13 +207,8 @@ class Actor:
         wait: Duration,
         period: Duration | None,
     ) -> Timer:
-        owner: object = getattr(method, "__self__", None)
-        if owner is not self:
-            raise UsageError(
-                f"{method!r} is no method of this actor: pass one of its own, as self.tick"
-            )
         surroundings = self._surroundings
-        return surroundings.start_timer(method, *call, wait=wait, period=period)
+        return surroundings.start_timer(self._own(method), *call, wait=wait, period=period)
 
     @property
     def _surroundings(self) -> Surroundings:

@@ -13,11 +13,12 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from comity.actor.actor import Actor
 from comity.actor.changes import REACTS_TO
 from comity.actor.message import Message
+from comity.actor.supervision import Supervise
 from comity.base.errors import UsageError
 from comity.crdt.schema import FieldOptions, Schema
 
@@ -25,7 +26,9 @@ __all__ = ["ActorType"]
 
 _HOOKS = frozenset(name for name in vars(Actor) if name.startswith("on_"))
 _SERVICES = frozenset(
-    name for name in vars(Actor) if not name.startswith(("_", "on_", "comity_"))
+    name
+    for name, value in vars(Actor).items()
+    if not name.startswith(("_", "on_")) and isinstance(value, FunctionType | property)
 )
 
 
@@ -101,6 +104,16 @@ class ActorType:
                 f"{self.name} has no message {method!r}; its messages are: {names}"
             )
         return list(_signature(function).parameters.values())[1:]
+
+    def check_child(self) -> None:
+        """Raise if the class cannot be a child. Raises: UsageError with the fix."""
+        if self.schema.fields:
+            names = ", ".join(each.name for each in self.schema.fields)
+            raise UsageError(
+                f"a child lives on this device only, and {self.name} has replicated fields "
+                f"({names}): make it with node.create({self.name}) and give its ref to the "
+                "actor, or keep plain attributes"
+            )
 
     def _not_a_message(self, selector: object) -> str:
         if isinstance(selector, str) and selector in self.methods:
@@ -241,6 +254,9 @@ def _misuses(cls: type[Actor]) -> list[str]:
                 fix = _endless(value, is_hook=name in _HOOKS)
                 if fix is not None and (name in _HOOKS or not name.startswith("_")):
                     wrong.setdefault(name, fix)
+    policy = cast("object", cls.supervise)
+    if policy is not None and not isinstance(policy, Supervise):
+        wrong["supervise"] = f"{policy!r} is no policy: use Restart(), Stop() or Escalate()"
     return [f"{name}: {fix}" for name, fix in wrong.items()]
 
 

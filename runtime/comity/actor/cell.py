@@ -251,6 +251,11 @@ class Cell:
         """Run the turn of a timer, as `run` does that of a message."""
         return self._turn(timer.function, timer.arguments, timer.keywords)
 
+    def serves(self, function: Callable[..., Any]) -> bool:
+        """Whether a function is of this very actor, and not of one that was before it."""
+        owner: object = getattr(function, "__self__", self._actor)
+        return owner is self._actor
+
     def resume(
         self, value: object, error: BaseException | None = None
     ) -> tuple[Outcome, TurnEnded | None]:

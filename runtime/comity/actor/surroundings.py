@@ -41,3 +41,14 @@ class Surroundings(Protocol):
         Raises: UsageError at TIMERS_MAX.
         """
         ...
+
+    def adopt(self, actor_class: type[Any]) -> object:
+        """Start a child; return its ref. Raises: UsageError if its class has fields."""
+        ...
+
+    def watch(self, ref: object, method: Callable[..., Any]) -> None:
+        """Run a bound method of the actor as a turn when another actor stops.
+
+        Raises: UsageError if it is no ref of this node.
+        """
+        ...

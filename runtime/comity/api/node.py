@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from comity.base.errors import ComityError
+    from comity.drivers.dispatch.dead_letters import DeadLetter
     from comity.drivers.dispatch.future import Future
     from comity.node.commands import Member, NodeStatus
     from comity.node.effects import Report
@@ -149,6 +150,8 @@ class Node:
                 on_failure=_log_failure,
                 may_wait=lambda: not self._host.is_here,
             )
+            self._dispatcher.on_renew = self._feed_anew
+            self._dispatcher.refer = self._refer
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             links: LinkDriver = NoLinks(self._host.emit)
             if online:
@@ -396,6 +399,11 @@ class Node:
         return self._host.failure
 
     @property
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Messages that were taken and never handled, each with the reason; the last 1000."""
+        return self._dispatcher.dead_letters.all()
+
+    @property
     def refs(self) -> tuple[Ref[Any], ...]:
         """The actors that are open, in the order in which they were opened."""
         return tuple(self._refs.values())
@@ -492,6 +500,14 @@ class Node:
         ref: Ref[Any] = Ref(self, actor_type, topic)
         self._refs[topic] = ref
         return ref
+
+    def _refer(self, actor_type: ActorType, topic: Topic) -> Ref[Actor]:
+        return Ref(self, actor_type, topic)
+
+    def _feed_anew(self, topic: Topic) -> None:
+        """Have the core forget the cell of an actor, and feed its log to a new one."""
+        self._host.ask(lambda token: commands.Deactivate(token, topic))
+        self._host.ask(lambda token: commands.Activate(token, topic))
 
     def _find(self, actor_type: ActorType, link: str | bytes | None) -> Topic:
         everything = self.status().topics

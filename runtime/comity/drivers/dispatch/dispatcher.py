@@ -15,22 +15,27 @@ Source: ARCHITECTURE 'Who owns what', 'The way of a message'; decisions 0009, 00
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
 import pykka
 
+from comity.actor.actor import Actor
+from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
-from comity.actor.fold import CellEvent, Fold
+from comity.actor.fold import CellEvent, Fold, Folded
 from comity.actor.message import Message
 from comity.actor.randomness import Randomness
 from comity.actor.waits import DeadlockError
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
 from comity.drivers.dispatch.alarms import Alarms
+from comity.drivers.dispatch.dead_letters import DeadLetters
 from comity.drivers.dispatch.errors import ActorStopped, MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.host import CellHost
@@ -39,6 +44,7 @@ from comity.drivers.dispatch.mailbox import Call, Create, Work
 from comity.drivers.dispatch.outside import Outside
 from comity.drivers.dispatch.pool import WorkerPool, worker_here
 from comity.drivers.system import SystemClock, SystemEntropy
+from comity.log.graph import Graph
 
 __all__ = ["MAILBOX_MAX", "PATIENCE", "Dispatcher"]
 
@@ -66,6 +72,7 @@ class Dispatcher:
 
     __slots__ = (
         "_alarms",
+        "_children",
         "_hosting",
         "_hosts",
         "_is_closed",
@@ -74,7 +81,16 @@ class Dispatcher:
         "_outside",
         "_patience",
         "_pool",
+        "dead_letters",
+        "on_renew",
+        "refer",
     )
+
+    on_renew: Callable[[Topic], None]
+    """Has the core forget the cell of an actor, and feed its log to a new one."""
+
+    refer: Callable[[ActorType, Topic], object]
+    """Makes the ref of a child; a ref has the `topic` of its actor."""
 
     def __init__(
         self,
@@ -104,6 +120,10 @@ class Dispatcher:
         self._may_wait = may_wait
         self._patience = patience
         self._pool = WorkerPool(size=workers)
+        self.dead_letters = DeadLetters()
+        self.on_renew = _cannot_renew
+        self.refer = _cannot_refer
+        self._children = itertools.count(1)
         self._alarms = Alarms()
         self._outside = Outside(self._pool, self._alarms)
         self._hosting = Hosting(
@@ -111,6 +131,10 @@ class Dispatcher:
             emit=emit,
             on_failure=on_failure,
             forget=self._forget,
+            renew=self._renew,
+            adopt=self._adopt,
+            find=self._find,
+            dead_letters=self.dead_letters,
             mailbox_max=mailbox_max,
             alarms=self._alarms,
             outside=self._outside,
@@ -126,17 +150,20 @@ class Dispatcher:
         Raises: UsageError if the topic is hosted already or has not quite stopped, or the
             dispatcher is closed.
         """
+        self._host(CellHost(cell, self._hosting))
+
+    def _host(self, host: CellHost) -> None:
+        topic = host.cell.topic
         with self._lock:
             if self._is_closed:
                 raise UsageError("the dispatcher is closed: make another one")
-            if cell.topic in self._hosts:
+            if topic in self._hosts:
                 raise UsageError(
-                    f"actor {short(cell.topic)} is active already, or still stopping: wait "
+                    f"actor {short(topic)} is active already, or still stopping: wait "
                     "for the future of deactivate"
                 )
-            host = CellHost(cell, self._hosting)
             host._start_actor_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            self._hosts[cell.topic] = host
+            self._hosts[topic] = host
 
     def run_create(self, topic: Topic) -> Future[None]:
         """Run `on_create` as the first turn; ask before the first fold, so that it is.
@@ -234,7 +261,7 @@ class Dispatcher:
         """
         return cast("Future[T]", self._post(topic, Call(fn)))
 
-    def actor_ref(self, topic: Topic) -> pykka.ActorRef[CellHost]:
+    def actor_ref(self, topic: Topic) -> pykka.ActorRef[Any]:
         """Return a reference as pykka has them, which takes `Message`s.
 
         Raises: ActorStopped if the actor is not hosted here.
@@ -286,10 +313,50 @@ class Dispatcher:
                 if monotonic() >= ends:
                     raise
 
+    def _renew(self, host: CellHost) -> None:
+        if host.is_local:
+            host.post_fold(Fold(host.cell.topic, 1, 0, Graph()))
+        else:
+            self.on_renew(host.cell.topic)
+
+    def _adopt(self, parent: CellHost, actor_class: type[Actor]) -> tuple[CellHost, object]:
+        """Host a child: the core does not know it, so it is fed an empty log here."""
+        actor_type = ActorType.of(actor_class)
+        actor_type.check_child()
+        topic = Topic(_CHILD + next(self._children).to_bytes(32 - len(_CHILD)))
+        ref = self.refer(actor_type, topic)
+        hosting = replace(self._hosting, emit=_keep_to_oneself)
+        host = CellHost(Cell(actor_type, topic), hosting, parent=parent)
+        self._host(host)
+        host.post_fold(Fold(topic, 1, 0, Graph()))
+        return host, ref
+
+    def _find(self, ref: object) -> CellHost | None:
+        topic = getattr(ref, "topic", None)
+        if not isinstance(topic, bytes):
+            raise UsageError(f"{ref!r} is no ref of an actor on this node")
+        return self._hosts.get(Topic(topic))
+
     def _forget(self, host: CellHost) -> None:
         with self._lock:
             if self._hosts.get(host.cell.topic) is host:
                 del self._hosts[host.cell.topic]
+
+
+_CHILD: Final = b"a child on this device: "
+"""Topics of children begin with this, and never leave the process; others are hashes."""
+
+
+def _keep_to_oneself(event: CellEvent) -> None:
+    assert isinstance(event, Folded), "a child has nothing to write"
+
+
+def _cannot_renew(topic: Topic) -> None:
+    raise UsageError(f"nobody here can feed actor {short(topic)} anew: set on_renew")
+
+
+def _cannot_refer(actor_type: ActorType, _: Topic) -> object:
+    raise UsageError(f"nobody here makes refs to {actor_type.name}: set refer")
 
 
 def _is_in_loop() -> bool:

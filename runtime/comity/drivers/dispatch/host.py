@@ -17,36 +17,29 @@ this actor only; pykka would stop all, from within one of them.
 While a handler is open, its next stretch comes before any message; folds land between
 stretches. Who stops the actor gives an open handler `STOP_GRACE` to end, then cuts it off.
 
-Of pykka's machinery the three extension points are used, not its loop: pykka answers inside
-its loop, and here an answer waits for the disk. Nor is anything entered in pykka's global
-registry, one list under one lock.
 Source: ARCHITECTURE 'Layers', 'Who owns what'; sketches, 'Facts about pykka'.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from time import monotonic_ns
-from typing import Any, Final, NoReturn, assert_never, cast
-
-import pykka
+from typing import Any, Final, assert_never
 
 from comity.actor.awaiting import Paused
 from comity.actor.cell import Cell, Phase
 from comity.actor.changes import FieldChange, Listener
 from comity.actor.fold import Fold, TurnEnded
 from comity.actor.message import Message, Outcome
-from comity.actor.randomness import Randomness
-from comity.actor.timers import TIMERS_MAX, Timer
+from comity.actor.supervision import Escalate, Poisonous, Rest
 from comity.actor.waits import Awaited
-from comity.base.clock import Duration, Instant, Moment
+from comity.base.clock import Duration, Instant
 from comity.base.errors import UsageError
-from comity.base.ids import short
+from comity.drivers.dispatch.dead_letters import DeadLetter
 from comity.drivers.dispatch.errors import ActorStopped
+from comity.drivers.dispatch.family import CHILDREN_MAX, Family
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.hosting import (
     BATCH_BUDGET,
@@ -58,7 +51,7 @@ from comity.drivers.dispatch.mailbox import (
     Call,
     Create,
     Item,
-    Mailbox,
+    Renew,
     Resume,
     Ring,
     Stop,
@@ -66,22 +59,20 @@ from comity.drivers.dispatch.mailbox import (
 )
 from comity.drivers.dispatch.open_handler import Hurried, OpenHandler
 from comity.drivers.dispatch.replies import Replies
+from comity.drivers.dispatch.services import Services
 
 __all__ = ["CellHost"]
 
 _logger: Final = logging.getLogger(__name__)
 
 
-class CellHost(pykka.Actor):
+class CellHost(Services):
     """One hosted actor. Made and kept by the dispatcher, which holds the strong reference."""
 
     __slots__ = (
-        "_hosting",
         "_is_begun",
-        "_mailbox",
         "_open",
         "_replies",
-        "_timers",
         "awaits",
         "cell",
     )
@@ -89,7 +80,7 @@ class CellHost(pykka.Actor):
     awaits: Awaited | None
     """The future that a handler of this actor blocks on, or awaits."""
 
-    def __init__(self, cell: Cell, hosting: Hosting) -> None:
+    def __init__(self, cell: Cell, hosting: Hosting, *, parent: CellHost | None = None) -> None:
         """Host a cell; it runs from `_start_actor_loop` on.
 
         pykka's own fields are properties here: an idle actor then costs no name, event or
@@ -99,26 +90,13 @@ class CellHost(pykka.Actor):
         cell.surroundings = self
         self.awaits = None
         self._open: OpenHandler | None = None
-        self._timers: list[Timer] | None = None
+        self._family: Family | None = None
+        if parent is not None:
+            self._family = Family(cell.actor_type.cls.supervise, parent)
         self._hosting = hosting
         self._mailbox = self._create_actor_inbox()
         self._replies = Replies()
         self._is_begun = False
-
-    # ----------------------------------------------------------------- pykka's points
-
-    @classmethod
-    def start(cls, *_args: object, **_keywords: object) -> NoReturn:
-        """Refuse: pykka's start would enter the actor in its global registry."""
-        raise UsageError("cells are hosted with Dispatcher.activate(cell), not with start()")
-
-    @staticmethod
-    def _create_actor_inbox() -> Mailbox:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Mailbox()
-
-    @staticmethod
-    def _create_future() -> Future[Any]:
-        return Future()
 
     def _start_actor_loop(self) -> None:
         policy = self.cell.actor_type.cls.comity_mailbox
@@ -129,39 +107,12 @@ class CellHost(pykka.Actor):
             bytes_max=policy.size or MAILBOX_BYTES_MAX,
         )
 
-    @property
-    def actor_urn(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Name the actor as pykka does."""
-        return f"urn:comity:{self.cell.topic.hex()}"
-
-    @property
-    def actor_inbox(self) -> Mailbox:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The mailbox, for pykka's references."""
-        return self._mailbox
-
-    @property
-    def actor_stopped(self) -> threading.Event:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the actor takes messages no more, as pykka's references ask for it."""
-        return cast("threading.Event", _StoppedFlag(self._mailbox))
-
-    @property
-    def _actor_ref(self) -> pykka.ActorRef[CellHost]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return pykka.ActorRef(self)
-
-    def __str__(self) -> str:
-        return self.label
-
     # ----------------------------------------------------------------- any thread
 
     @property
-    def label(self) -> str:
-        """Name the actor for people: its type and the start of its topic."""
-        return f"{self.cell.actor_type.name} {short(self.cell.topic)}"
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the actor takes messages no more."""
-        return self._mailbox.is_closed
+    def is_local(self) -> bool:
+        """Whether it is a child, which the core does not know."""
+        return self._family is not None and self._family.parent is not None
 
     def post(self, work: Work, reply_to: Future[Any] | None) -> bool:
         """Put work into the mailbox; False if the actor stopped. Raises: MailboxFull."""
@@ -220,7 +171,8 @@ class CellHost(pykka.Actor):
                 reply_to.fail(error)
             else:
                 self._report(error, _named(work))
-        self._leave()
+                self._bury(_named(work), "the node closed before it was handled")
+        self._leave(error)
 
     def check(self) -> None:
         """Assert the invariants of mailbox and replies."""
@@ -239,8 +191,10 @@ class CellHost(pykka.Actor):
                     self._do(item)
                 elif isinstance(item, Fold):
                     self._fold(item)
-                else:
+                elif isinstance(item, Resume):
                     self._go_on(item)
+                else:
+                    self._renew()
                 if self.cell.has_news:
                     self._tell_news()
             except BaseException as error:  # noqa: BLE001  (a worker outlives any handler)
@@ -257,7 +211,7 @@ class CellHost(pykka.Actor):
             case Call(function):
                 self._call(function, reply_to)
             case Ring(timer):
-                if not timer.is_over:
+                if not timer.is_over and self.cell.serves(timer.function):
                     self._ended(self.cell.ring(timer), work, None)
             case Create():
                 self._ended(self.cell.create(), work, reply_to)
@@ -281,7 +235,10 @@ class CellHost(pykka.Actor):
         if reply_to is not None:
             self._replies.post(outcome.serial, reply_to, outcome.value, outcome.error)
         elif outcome.error is not None:
-            self._failed(outcome.error, _named(work))
+            self._failed(outcome.error, work)
+            return
+        if self._family is not None and self._family.tried is work:
+            self._family.tried = None
 
     def _pause(self, paused: Paused, work: Work, reply_to: Future[Any] | None) -> None:
         """Wait for what the open handler awaits; it goes on in `_go_on`."""
@@ -329,6 +286,10 @@ class CellHost(pykka.Actor):
         self._replies.post(self.cell.serial, reply_to, value, error)
 
     def _fold(self, fold: Fold) -> None:
+        if self._family is not None:
+            is_stale = fold.beat > 1 and self.cell.beat == 0
+            if is_stale or self._family.is_resting:
+                return  # it was for the cell that is gone; the new one gets all from the first
         answer, _ = self.cell.fold(fold)
         self._hosting.emit(answer)
         is_open = self.cell.phase is Phase.RUNNING
@@ -356,51 +317,138 @@ class CellHost(pykka.Actor):
         if error is not None:
             self._is_begun = False  # as in pykka: on_stop ends what on_start began
             self._report(error, Message("on_start"))
-            self._end(error)
+            self._supervise(error, None)
 
     def _tell_news(self) -> None:
         """Let the actor react to changes, and tell who listens once they are durable."""
-        news = self.cell.take_news()
-        for method, error in self.cell.react(news):
-            self._failed(error, Message(method))
-        listeners = self.cell.listeners
+        cell = self.cell
+        news = cell.take_news()
+        failed = cell.react(news)
+        for method, error in failed:
+            self._regret(error, Message(method))
+        if failed and cell.actor_type.cls.supervise is not None:
+            self._supervise(failed[0][1], None)
+        listeners = cell.listeners
         if not listeners:
             return
         durable: Future[None] = Future()
         durable.add_done_callback(lambda _: _tell(listeners, news))
-        self._replies.post(self.cell.serial, durable, None, None)
+        self._replies.post(cell.serial, durable, None, None)
 
-    def _failed(self, error: Exception, message: Message) -> None:
+    def _failed(self, error: Exception, work: Work) -> None:
+        """Do what is to be done about a failure that nobody awaits."""
+        self._regret(error, _named(work))
+        if self.cell.actor_type.cls.supervise is not None:
+            self._supervise(error, (work, None))
+
+    def _regret(self, error: Exception, message: Message) -> None:
         second = self.cell.failed(error)
         self._report(error, message)
         if second is not None:
             self._report(second, Message("on_failure"))
 
-    def _crash(self, item: Fold | Item | Resume, error: BaseException) -> None:
-        """Stop the actor after what no handler may raise, or a fault of ours."""
-        reply_to: Future[Any] | None = None
-        if isinstance(item, tuple):
-            message, reply_to = _named(item[0]), item[1]
-        elif isinstance(item, Resume) and self._open is not None:
-            message, reply_to = _named(self._open.work), self._open.reply_to
-        else:
-            message = Message("fold" if isinstance(item, Fold) else "resume")
-        self._open = None
+    def _supervise(self, error: BaseException, item: Item | None) -> None:
+        """Restart, stop or escalate after a failure, as the class of the actor says."""
+        family = self._relations()
+        verdict = family.supervisor.failed(self.moment().instant)
+        if item is not None:
+            item = self._tried(item, error, is_over=not isinstance(verdict, Rest))
+        if isinstance(verdict, Rest):
+            self._rest(verdict.wait, item)
+            return
+        if isinstance(verdict, Escalate) and family.parent is not None:
+            family.parent.escalate(self, error)
+        self._is_begun = False  # as in pykka: on_stop ends what goes well
+        self._end(error)
+
+    def _tried(self, item: Item, error: BaseException, *, is_over: bool) -> Item | None:
+        """Return a message that failed if it is to be tried once more; else bury it."""
+        family = self._relations()
+        work, reply_to = item
+        if not isinstance(work, Message):
+            return None  # a timer dies with the activation
+        if not is_over and family.tried is not work:
+            family.tried = work
+            return item
+        family.tried = None
+        again = "it failed, and its actor stopped" if is_over else "it failed twice"
+        self._bury(work, f"{again}: {error!r}")
         if reply_to is not None and reply_to.answerer is not None:
+            poison = Poisonous(f"{work.method} to {self.label}: {again}: {error!r}")
+            poison.__cause__ = error
+            self._replies.post(self.cell.serial, reply_to, None, poison)
+        return None
+
+    def _rest(self, wait: Duration, item: Item | None) -> None:
+        """Drop all that is local; be made anew after a while.
+
+        Not before the last turn is durable, since that is all that the new cell will be fed.
+        """
+        self._is_begun = False
+        self._interrupt()
+        family = self._relations()
+        family.scatter()
+        family.is_resting = True
+        self._mailbox.set_open(is_open=False)
+        self._mailbox.drop_folds()
+        if item is not None:
+            self._mailbox.put_back(item)
+        due = Instant(self.moment().instant + wait)
+        durable: Future[None] = Future()
+
+        def renew() -> None:
+            self._mailbox.post_fold(Renew())
+
+        durable.add_done_callback(lambda _: self._hosting.alarms.at(due, renew))
+        self._replies.post(self.cell.serial, durable, None, None)
+
+    def _renew(self) -> None:
+        """Begin anew with an empty cell: its first folds bring what it was."""
+        cell = Cell(self.cell.actor_type, self.cell.topic)
+        for listener in self.cell.listeners:
+            cell.listen(listener)
+        cell.surroundings = self
+        self.cell = cell
+        self._replies = Replies()
+        self._relations().is_resting = False
+        self._hosting.renew(self)
+
+    def escalate(self, child: CellHost, error: BaseException) -> None:
+        """Fail with what a child failed with, in a turn of its own. From any thread."""
+
+        def fail() -> None:
+            raise error
+
+        fail.__name__ = f"child {child.label}"
+        self.post_call(fail)
+
+    def _crash(self, item: Fold | Renew | Item | Resume, error: BaseException) -> None:
+        """Stop the actor after what no handler may raise, or a fault of ours."""
+        failed: Item | None = None
+        if isinstance(item, tuple):
+            failed = item
+        elif isinstance(item, Resume) and self._open is not None:
+            failed = (self._open.work, self._open.reply_to)
+        message = _named(failed[0]) if failed else Message(type(item).__name__.lower())
+        self._open = None
+        self._report(error, message)
+        if failed is not None and self.cell.actor_type.cls.supervise is not None:
+            self._supervise(error, failed)
+            return
+        if failed is not None and failed[1] is not None and failed[1].answerer is not None:
             stopped = ActorStopped(
                 f"{self.label} stopped: {message.method} raised {error!r}", retry=False
             )
             stopped.__cause__ = error
-            self._replies.post(self.cell.serial, reply_to, None, stopped)
-        self._report(error, message)
+            self._replies.post(self.cell.serial, failed[1], None, stopped)
         self._end(error)
 
     def _end(self, cause: BaseException | None) -> None:
         """Stop: on_stop, an answer to all that waits, and in the end to who asked for it."""
         self._interrupt()
-        for timer in self._timers or ():
-            timer.cancel()
-        self._timers = None
+        family = self._family
+        if family is not None:
+            family.scatter()
         if self._is_begun:
             self._is_begun = False
             error = self.cell.stop()
@@ -415,79 +463,45 @@ class CellHost(pykka.Actor):
                 self._replies.post(self.cell.serial, reply_to, None, refusal)
             else:
                 self._report(refusal, _named(work))
+                self._bury(_named(work), "its actor stopped before it was handled")
         self._mailbox.stopped.answerer = None
         gone: Future[None] = Future()
-        gone.add_done_callback(lambda _: self._leave())
+        gone.add_done_callback(lambda _: self._leave(cause))
         self._replies.post(self.cell.serial, gone, None, None)
 
-    def _leave(self) -> None:
+    def _leave(self, cause: BaseException | None = None) -> None:
         """Be forgotten first, so that who hears of the stop may activate the topic anew."""
         for listener in self.cell.listeners:
             listener.end()
         self._hosting.forget(self)
+        if self._family is not None:
+            watchers, self._family.watchers = self._family.watchers, []
+            for watcher in watchers:
+                watcher(cause)
         with suppress(UsageError):  # two threads may bring the last reply and the closing
             self._mailbox.stopped.set(True)
 
-    # ----------------------------------------------------------------- the actor's services
+    def adopt(self, actor_class: type[Any]) -> object:
+        """Start a child; return its ref. Raises: UsageError if its class has fields."""
+        family = self._relations()
+        family.children = [each for each in family.children if not each.is_stopped]
+        if len(family.children) >= CHILDREN_MAX:
+            raise UsageError(f"{self.label} has {CHILDREN_MAX} children: let some of them end")
+        child, ref = self._hosting.adopt(self, actor_class)
+        family.children.append(child)
+        return ref
 
-    def moment(self) -> Moment:
-        """Return the present."""
-        return self._hosting.moment()
-
-    def randomness(self) -> Randomness:
-        """Return the chance of this node."""
-        return self._hosting.randomness
-
-    def start_timer(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        keywords: Mapping[str, Any],
-        *,
-        wait: Duration,
-        period: Duration | None,
-    ) -> Timer:
-        """Have a bound method of the actor run as a turn later.
-
-        Raises: UsageError at TIMERS_MAX.
-        """
-        timers = [each for each in self._timers or () if not each.is_over]
-        if len(timers) >= TIMERS_MAX:
-            raise UsageError(
-                f"{self.label} has {TIMERS_MAX} timers: use every() instead of many after(), "
-                "and cancel() what is not needed"
-            )
-        due = Instant(self.moment().instant + wait)
-        timer = Timer(function, arguments, keywords, due=due, period=period)
-        self._timers = [*timers, timer]
-        self._arm(timer)
-        return timer
-
-    def _arm(self, timer: Timer) -> None:
-        self._hosting.alarms.at(timer.due, partial(self._mailbox.post_ring, timer))
-
-    def _rang(self, timer: Timer) -> None:
-        if timer.rang(self.moment().instant):
-            self._arm(timer)
+    def _bury(self, message: Message, reason: str) -> None:
+        name = self.cell.actor_type.name
+        wall = self.moment().wall
+        letter = DeadLetter(self.cell.topic, name, message, reason, wall)
+        self._hosting.dead_letters.add(letter)
 
     def _report(self, error: BaseException, message: Message) -> None:
         try:
             self._hosting.on_failure(self.cell.topic, error, message)
         except Exception:
             _logger.exception("telling of a failure of %s failed", self.label)
-
-
-class _StoppedFlag:
-    """As much of `threading.Event` as pykka's references use."""
-
-    __slots__ = ("_mailbox",)
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def is_set(self) -> bool:
-        """Whether the actor takes messages no more."""
-        return self._mailbox.is_closed
 
 
 def _tell(listeners: Sequence[Listener], news: Sequence[FieldChange]) -> None:

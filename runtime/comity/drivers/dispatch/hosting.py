@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from comity.actor.actor import Actor
 from comity.actor.fold import CellEvent
 from comity.actor.message import Message
 from comity.actor.randomness import Randomness
 from comity.base.clock import MILLISECOND, Duration, Moment
 from comity.base.ids import Topic
 from comity.drivers.dispatch.alarms import Alarms
+from comity.drivers.dispatch.dead_letters import DeadLetters
 from comity.drivers.dispatch.outside import Outside
 from comity.drivers.dispatch.pool import Job
 
@@ -46,6 +48,9 @@ class Hosting:
     emit: takes each cell event, in the order of that cell's turns; cheap, from any worker.
     on_failure: is told what a message raised that nobody awaits, or what stopped an actor.
     forget: is called once when a stopped host has given its last reply.
+    renew: has the log of a host's actor fed to its new, empty cell.
+    adopt: hosts a child of a host; returns it and its ref. find: returns the host behind a ref.
+    dead_letters: keeps what is taken and never handled.
     mailbox_max: messages that may wait in one mailbox, if the actor's class does not say.
     alarms, outside: who keeps time, and whatever else handlers await.
     moment, randomness: what actors get as `self.now` and `self.random`.
@@ -55,6 +60,10 @@ class Hosting:
     emit: Callable[[CellEvent], None]
     on_failure: Callable[[Topic, BaseException, Message], None]
     forget: Callable[[CellHost], None]
+    renew: Callable[[CellHost], None]
+    adopt: Callable[[CellHost, type[Actor]], tuple[CellHost, object]]
+    find: Callable[[object], CellHost | None]
+    dead_letters: DeadLetters
     mailbox_max: int
     alarms: Alarms
     outside: Outside

@@ -40,7 +40,18 @@ from comity.drivers.dispatch.errors import MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.pool import Job
 
-__all__ = ["Call", "Create", "Heavy", "Item", "Mailbox", "Resume", "Ring", "Stop", "Work"]
+__all__ = [
+    "Call",
+    "Create",
+    "Heavy",
+    "Item",
+    "Mailbox",
+    "Renew",
+    "Resume",
+    "Ring",
+    "Stop",
+    "Work",
+]
 
 _LIGHT_BYTES: Final = 1024
 """A message with less in it is not counted in bytes: the bound of messages holds it."""
@@ -88,6 +99,11 @@ class Resume:
     value: object
     error: BaseException | None = None
     reply: Future[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Make the actor anew: goes the way of folds, past the messages."""
 
 
 _HELD: Final = Resume(None)
@@ -151,7 +167,7 @@ class Mailbox:
         """Make a mailbox that takes nothing before `bind`."""
         self._lock = threading.Lock()
         self._items: deque[tuple[Work | Heavy, Future[Any] | None]] | None = None
-        self._folds: deque[Fold] | None = None
+        self._folds: deque[Fold | Renew] | None = None
         self._stop: Item | None = None
         self._stopped: Future[bool] | None = None
         self._is_open = False
@@ -247,7 +263,7 @@ class Mailbox:
         self._let_in()  # the holder may have looked just before it was there to be seen
         return room
 
-    def post_fold(self, fold: Fold) -> bool:
+    def post_fold(self, fold: Fold | Renew) -> bool:
         """Add a fold ahead of all messages; False if the mailbox is closed."""
         with self._lock:
             if self._is_closed:
@@ -310,7 +326,7 @@ class Mailbox:
 
     # ----------------------------------------------------------------- for the holder
 
-    def take(self) -> Fold | Item | Resume | None:
+    def take(self) -> Fold | Renew | Item | Resume | None:
         """Return what is to be done next, or None if nothing may be done now."""
         folds, items = self._folds, self._items
         if folds:
@@ -335,6 +351,18 @@ class Mailbox:
     def is_stopping(self) -> bool:
         """Whether the actor is to stop when it comes to that."""
         return self._stop is not None
+
+    def put_back(self, item: Item) -> None:
+        """Let a message that was taken come first again."""
+        with self._lock:
+            if self._items is None:
+                self._items = deque()
+            self._items.appendleft(item)
+
+    def drop_folds(self) -> None:
+        """Forget the folds that wait: the cell that they were for is gone."""
+        with self._lock:
+            self._folds = None
 
     def hold(self) -> None:
         """Let messages wait for the end of the open handler, and it for its resume."""
