@@ -69,6 +69,10 @@ class Line:
         """Return nothing."""
         return () if turn >= 0 else (turn,)
 
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return the same: nothing is undone."""
+        return self.hidden_before(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Return the one device."""
         assert turn >= 0

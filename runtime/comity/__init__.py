@@ -33,10 +33,12 @@ if TYPE_CHECKING:
         LinkError,
         Reason,
         Rejected,
+        RightsError,
         StoreError,
         UsageError,
         WorldError,
     )
+    from comity.crdt.bounded import BoundedCounter
     from comity.crdt.descriptor import field
     from comity.crdt.flag import Flag
     from comity.crdt.list_view import List
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Actor",
+    "BoundedCounter",
     "Changes",
     "ComityError",
     "Counter",
@@ -66,6 +69,7 @@ __all__ = [
     "Register",
     "Rejected",
     "Restart",
+    "RightsError",
     "Set",
     "Stop",
     "StoreError",
@@ -78,6 +82,7 @@ __all__ = [
 
 _HOMES: Final = {
     "Actor": "comity.actor.actor",
+    "BoundedCounter": "comity.crdt.bounded",
     "Changes": "comity.api.changes",
     "ComityError": "comity.base.errors",
     "Counter": "comity.crdt.views",
@@ -99,6 +104,7 @@ _HOMES: Final = {
     "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",
     "Restart": "comity.actor.supervision",
+    "RightsError": "comity.base.errors",
     "Set": "comity.crdt.views",
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",

@@ -12,18 +12,21 @@ from hashlib import blake2b
 from hypothesis import strategies as st
 
 from comity.base.canonical import Reader
+from comity.base.errors import UsageError
 from comity.base.ids import DeviceId
+from comity.crdt.bounded import BoundedCounter
 from comity.crdt.flag import Flag
 from comity.crdt.list_law import ListLaw
 from comity.crdt.list_view import List
-from comity.crdt.schema import Schema
+from comity.crdt.schema import FieldOptions, Schema
 from comity.crdt.state import State
 from comity.crdt.text.operations import decode
 from comity.crdt.views import Counter, Map, Register, Set, Text
-from tests.crdt import list_twin
+from tests.crdt import bounded_twin, list_twin
 from tests.crdt.text.twin import Event, Twin
 
 AUTHORS = 3
+FLOOR = 10
 KEYS = "ab"
 """Few, so that writes meet."""
 
@@ -41,6 +44,7 @@ class Board:
     note: Text
     open: Flag
     row: List[str]
+    seats: BoundedCounter
     _comity_cell: Replica
 
 
@@ -54,8 +58,9 @@ SCHEMA = Schema.from_hints(
         "note": Text,
         "open": Flag,
         "row": List[str],
+        "seats": BoundedCounter,
     },
-    {},
+    {"seats": FieldOptions(floor=FLOOR)},
 )
 SCHEMA.install(Board)
 TAGS = {each.name: each.tag for each in SCHEMA.fields}
@@ -66,7 +71,7 @@ class Turn:
     """A turn of the history.
 
     past: serials of all turns before it, of its own commit too. hidden: those of them that its
-    author did not see.
+    author did not see; undone: those of the hidden that are so only for being undone.
     """
 
     serial: int
@@ -75,12 +80,18 @@ class Turn:
     past: frozenset[int]
     operations: bytes = b""
     hidden: frozenset[int] = frozenset()
+    undone: frozenset[int] = frozenset()
     actions: list[Action] = field(default_factory=list)
 
 
 def tie(tag: bytes, commit: int) -> bytes:
     """Order commits as hashes do: for no reason."""
     return blake2b(tag + commit.to_bytes(4, "big"), digest_size=32).digest()
+
+
+def device(author: int) -> DeviceId:
+    """Return the id of an author's device."""
+    return DeviceId(bytes((author,)) * 32)
 
 
 class Order:
@@ -114,17 +125,23 @@ class Order:
         hidden = self.turns[turn].hidden
         return tuple(each for each in range(turn) if self.turns[each].serial in hidden)
 
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return what of it is not only undone."""
+        hidden = self.turns[turn].hidden - self.turns[turn].undone
+        return tuple(each for each in range(turn) if self.turns[each].serial in hidden)
+
     def author(self, turn: int) -> DeviceId:
         """Return whose turn it is."""
-        return DeviceId(bytes((self.turns[turn].author,)) * 32)
+        return device(self.turns[turn].author)
 
 
 class Replica:
     """One device's copy: what the cell is in the runtime."""
 
-    def __init__(self) -> None:
+    def __init__(self, author: int = 0) -> None:
         self.order = Order()
         self.comity_state = State(SCHEMA, self.order)
+        self.comity_state.device = device(author)
         self.numbers: dict[int, int] = {}
         self.hidden: set[int] = set()
         self.board = Board()
@@ -184,6 +201,8 @@ class Replica:
             str(board.note),
             bool(board.open),
             list(board.row),
+            dict(board.seats.holders),
+            dict(board.seats.overdrawn),
         )
 
 
@@ -211,6 +230,8 @@ def perform(board: Board, action: Action) -> bool:
             board.row.insert(number - 1, key * number)
         case "drop" | "replace" | "first" | "last":
             return rearrange(board.row, action)
+        case "gain" | "spend" | "give":
+            return trade(board.seats, action)
         case "type":
             board.note.insert(number, key)
         case "erase":
@@ -219,6 +240,21 @@ def perform(board: Board, action: Action) -> bool:
             return len(board.note) < before
         case _:
             raise AssertionError(verb)
+    return True
+
+
+def trade(seats: BoundedCounter, action: Action) -> bool:
+    """Change a bounded counter, if this device has the rights to."""
+    verb, _, number = action
+    try:
+        if verb == "give":
+            seats.transfer(device(number - 1), 1)
+        elif verb == "gain":
+            seats.increase(number)
+        else:
+            seats.decrease(number)
+    except UsageError:
+        return False
     return True
 
 
@@ -267,7 +303,23 @@ def twin(turns: list[Turn], hidden: set[int]) -> dict[str, object]:
         "rivals": {key: tuple(items.get(key, [0])[1:]) for key in KEYS},
         "note": note(turns, frozenset(hidden)),
         "row": tuple(row(turns, frozenset(hidden))),
+        "seats": FLOOR + sum(bounded_twin.rights(map(deed, turns), hidden).values()),
     }
+
+
+def deed(turn: Turn) -> bounded_twin.Deed:
+    """Return what a turn did to the bounded counter."""
+    effects: dict[int, int] = {}
+    is_to_self = ("give", "", turn.author + 1) in turn.actions
+    for verb, _, number in turn.actions:
+        if verb == "give":
+            effects[number - 1] = effects.get(number - 1, 0) + 1
+        if verb in {"gain", "spend", "give"}:
+            change = {"gain": number, "spend": -number, "give": -1}[verb]
+            effects[turn.author] = effects.get(turn.author, 0) + change
+    return bounded_twin.Deed(
+        turn.serial, turn.author, turn.past, turn.hidden - turn.undone, effects, is_to_self
+    )
 
 
 def note(turns: list[Turn], hidden: frozenset[int]) -> str:
@@ -349,6 +401,7 @@ actions: st.SearchStrategy[list[Action]] = st.lists(
         st.tuples(st.just("count"), st.just(""), st.integers(-3, 3).filter(bool)),
         st.tuples(st.sampled_from(("add", "remove")), st.sampled_from(KEYS), st.just(0)),
         st.tuples(st.sampled_from(("put", "delete")), st.sampled_from(KEYS), numbers),
+        st.tuples(st.sampled_from(("gain", "gain", "spend", "give")), st.just(""), numbers),
         st.tuples(st.sampled_from(("push", "push", "drop")), st.sampled_from(KEYS), numbers),
         st.tuples(
             st.sampled_from(("replace", "first", "last")), st.sampled_from(KEYS), numbers
@@ -410,7 +463,7 @@ class _World:
     """Replicas in the making. open_commit: of each author; -1 if the next turn begins one."""
 
     def __init__(self) -> None:
-        self.replicas = [Replica() for _ in range(AUTHORS)]
+        self.replicas = [Replica(author) for author in range(AUTHORS)]
         self.turns: list[Turn] = []
         self.open_commit = [-1] * AUTHORS
         self.commit_count = 0

@@ -54,6 +54,10 @@ class Sequential:
         """Never be asked."""
         raise AssertionError(turn)
 
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return the same: nothing is undone."""
+        return self.hidden_before(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked."""
         raise AssertionError(turn)

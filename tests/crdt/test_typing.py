@@ -14,6 +14,8 @@ RIGHT = """
 from __future__ import annotations
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet, Sequence
 from typing import assert_type
+from comity.base.ids import DeviceId
+from comity.crdt.bounded import BoundedCounter
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
@@ -27,10 +29,20 @@ class Todo:
     row: List[int]
     owner: Register[str | None] = field(id="holder")
     done: Counter
+    seats: BoundedCounter = field(floor=0)
     tags: Set[str]
     items: Map[str, bool]
 
     def add(self, what: str) -> int:
+        self.seats += 5
+        self.seats -= 1
+        self.seats.transfer(self.seats.device, 1)
+        assert_type(self.seats, BoundedCounter)
+        assert_type(self.seats + 1, int)
+        assert_type(self.seats.holders.get(self.seats.device), int | None)
+        assert_type(list(self.seats.overdrawn), list[DeviceId])
+        assert_type(Todo.seats, FieldOptions)
+        print(self.seats > 2, self.seats == 3, f"{self.seats}", self.seats.rights)
         self.items[what] = False
         self.done += 1
         self.done -= 1
@@ -87,6 +99,7 @@ class Todo:
 
 WRONG = """
 from __future__ import annotations
+from comity.crdt.bounded import BoundedCounter
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Todo:
@@ -95,8 +108,11 @@ class Todo:
     tags: Set[str]
     items: Map[str, bool]
     note: Text
+    seats: BoundedCounter
 
     def add(self, what: str) -> None:
+        self.seats = 5  # E
+        self.seats.transfer("ann", 1)  # E
         self.title = 3  # E
         self.done = 5  # E
         self.done += "x"  # E

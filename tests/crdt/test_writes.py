@@ -35,6 +35,10 @@ class Counting:
         """Never be asked."""
         raise AssertionError(turn)
 
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return the same: nothing is undone."""
+        return self.hidden_before(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked: no law of these types cares."""
         raise AssertionError(turn)

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from comity import Actor, Counter, Map, Register, Set, Text
+from comity import Actor, BoundedCounter, Counter, Map, Register, Set, Text
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.fold import Fold, FoldCommit, Folded
@@ -26,8 +26,11 @@ from comity.base.canonical import Malformed, Reader
 from comity.base.clock import Wall
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, Topic
+from comity.crdt.bounded import BoundedLaw
+from comity.crdt.escrow import Deed, Escrow
 from comity.crdt.text import operations as text_operations
 from comity.crdt.value import value_type
+from comity.crdt.writer import Writer
 from comity.crypto.keys import KeyPair
 from comity.crypto.symbolic import Symbolic
 from comity.log.build import Signer
@@ -260,6 +263,7 @@ class Everything(Actor):
     lines: Map[str, int]
     notes: Map[tuple[int, str], tuple[float, ...]]
     text: Text
+    seats: BoundedCounter
 
     def write(self, number: int) -> None:
         """Write all fields."""
@@ -269,12 +273,15 @@ class Everything(Actor):
         self.names.add(f"n{number % 3}")
         self.lines[f"l{number % 3}"] = number
         self.notes[number, "n"] = (0.5 * number,)
+        self.seats += number
+        self.seats.transfer(DeviceId(bytes([number]) * 32), 1)
         self.text.insert(len(self.text) // 2, "ab\u00e9" * number)
 
     def take(self) -> None:
         """Take things away again."""
         self.names.clear()
         self.lines.clear()
+        self.seats -= 1
         del self.text[1:3]
 
 
@@ -329,6 +336,64 @@ def turn(data: bytes) -> object:
     cell.fold(Fold(TOPIC, 3, 0, _line(), show=((1, 0),)))
     assert cell.state_bytes() == before
     return changes
+
+
+def _bounded() -> tuple[BoundedLaw, Escrow]:
+    escrow = Escrow(_OneAuthor(), set())
+    return BoundedLaw("seats", b"tag.", 0, Writer(), escrow), escrow
+
+
+class _OneAuthor:
+    """The causality of turns of one device, one after another."""
+
+    def before(self, a: int, b: int) -> bool:
+        """Compare numbers."""
+        return a < b
+
+    def tie(self, field_tag: bytes, turn: int) -> bytes:
+        """Never be asked."""
+        raise AssertionError(field_tag, turn)
+
+    def parents_of(self, turn: int) -> tuple[int, ...]:
+        """Never be asked."""
+        raise AssertionError(turn)
+
+    def hidden_before(self, turn: int) -> tuple[int, ...]:
+        """Return nothing."""
+        return () if turn >= 0 else (turn,)
+
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return nothing."""
+        return self.hidden_before(turn)
+
+    def author(self, turn: int) -> DeviceId:
+        """Return the one device."""
+        assert turn >= 0
+        return DeviceId(bytes([1]) * 32)
+
+
+def _deeds() -> list[bytes]:
+    return [
+        b"\x0a", b"\x03", b"\x00" + bytes(32) + b"\x02",
+        b"\x09" + bytes(32) + b"\x02" + bytes([1]) * 32 + b"\xac\x02",
+    ]  # fmt: skip
+
+
+@target(_deeds)
+def bounded(data: bytes) -> object:
+    """A deed of a bounded counter: `Malformed`, or rights that add up and never below zero."""
+    law, escrow = _bounded()
+    try:
+        deed = law.parse(Reader(data))
+    except Malformed as error:
+        return error
+    escrow.fold(0, Deed(7))
+    for turn in (1, 2):
+        escrow.fold(turn, deed)
+    escrow.check()
+    assert min(escrow.rights.values(), default=0) >= 0
+    assert not escrow.overdrafts()
+    return deed
 
 
 def _texts() -> list[bytes]:

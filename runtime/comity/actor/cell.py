@@ -125,6 +125,10 @@ class _Places:
             self._given = hidden, turns
         self._hidden[commit] = turns
 
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return the same: no turn is hidden for being undone yet."""
+        return self.hidden_before(turn)
+
     def before(self, a: int, b: int) -> bool:
         """Tell whether turn `a` lies in the past of turn `b`."""
         commit_a, commit_b = self.commits[a], self.commits[b]
@@ -195,7 +199,7 @@ class Cell:
         self._places = _Places()
         self._state = State(actor_type.schema, self._places)
         self._phase = Phase.STARTING
-        self._beat = 0
+        self._beat: int = 0
         self._serial = 0
         self._own: dict[int, int] = {}
         self._device: DeviceId | None = None
@@ -394,6 +398,8 @@ class Cell:
                 self._news.note(change, self._places.author(change.turn))
         self._state.may_write = fold.may_write
         self._device = fold.device
+        if fold.device is not None:
+            self._state.device = fold.device
         self._beat = fold.beat
         if fold.last:
             self._phase = Phase.RUNNING

@@ -15,8 +15,11 @@ Source: STYLE 'Errors', ARCHITECTURE invariant 4.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, unique
+
+from comity.base.ids import DeviceId
 
 __all__ = [
     "ComityError",
@@ -24,6 +27,7 @@ __all__ = [
     "LinkError",
     "Reason",
     "Rejected",
+    "RightsError",
     "StoreError",
     "UsageError",
     "WorldError",
@@ -143,6 +147,22 @@ class ComityError(Exception):
 
 class UsageError(ComityError):
     """The caller did something that cannot work; the text names the value and the fix."""
+
+
+class RightsError(UsageError):
+    """This device wants to take more from a `BoundedCounter` than it has the rights to.
+
+    wanted, rights: how much, and how much it may take away; holders: who may, by device.
+    """
+
+    def __init__(
+        self, message: str, *, wanted: int, rights: int, holders: Mapping[DeviceId, int]
+    ) -> None:
+        """Keep the message and who has which rights."""
+        super().__init__(message)
+        self.wanted = wanted
+        self.rights = rights
+        self.holders = holders
 
 
 class WorldError(ComityError):

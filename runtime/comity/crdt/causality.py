@@ -40,7 +40,14 @@ class Causality(Protocol):
     def hidden_before(self, turn: int) -> tuple[int, ...]:
         """Return the turns that are not visible in the version a turn was made on, ascending.
 
-        The same object for the same turns is faster.
+        All are in the past of the turn. The same object for the same turns is faster.
+        """
+        ...
+
+    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
+        """Return those of `hidden_before` that are hidden for more than being undone.
+
+        A bounded counter counts what was only undone. The same object as there is faster.
         """
         ...
 

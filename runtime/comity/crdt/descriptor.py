@@ -56,12 +56,14 @@ class FieldOptions:
 
     id: the name that other devices know the field by; None for the attribute's own.
     default: what an unset Register reads; UNSET for the zero of its type.
+    floor: what a BoundedCounter does not fall below; None where none was given.
     index: place among the actor's fields; -1 until the class is checked.
     """
 
     id: str | None = None
     default: object = UNSET
     index: int = -1
+    floor: int | None = None
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -99,6 +101,7 @@ def _unhosted(owner: type) -> UsageError:
 class _Options(TypedDict, total=False):
     id: str
     default: object
+    floor: int
 
 
 def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for any field)
@@ -108,5 +111,6 @@ def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for a
     renamed, and its contents stay. Default: the attribute's name.
     default: what a Register reads before anything was written to it; it is not replicated, so
     give all devices the same. Needed for types without a natural zero, such as an Enum.
+    floor: what a BoundedCounter starts at and does not fall below; 0 if it is left out.
     """
     return FieldOptions(**options)

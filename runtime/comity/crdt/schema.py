@@ -14,17 +14,20 @@ from __future__ import annotations
 import typing
 from collections import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from comity.base.errors import UsageError
+from comity.crdt.bounded import BoundedCounter, BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.descriptor import UNSET, FieldOptions, field
 from comity.crdt.elements import Elements
+from comity.crdt.escrow import Escrow
 from comity.crdt.flag import Flag, FlagLaw
 from comity.crdt.laws import CounterLaw, KeyedLaw, Law, RegisterLaw
 from comity.crdt.list_law import ListLaw
 from comity.crdt.list_view import List
+from comity.crdt.tally import INCREMENT_MAX
 from comity.crdt.text.law import TextLaw
 from comity.crdt.value import NO_ZERO, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
@@ -43,6 +46,7 @@ Hint = Any
 _KINDS: Final[dict[object, int]] = {
     Register: 1,
     Counter: 0,
+    BoundedCounter: 0,
     Set: 1,
     Map: 2,
     Text: 0,
@@ -63,7 +67,8 @@ _FIXES: Final[dict[object, str]] = {
     dict: "use Map[K, V]",
     abc.Mapping: "use Map[K, V]",
     abc.MutableMapping: "use Map[K, V]",
-    int: "use Counter if it is added to, Register[int] if it is set",
+    int: "use Counter if it is added to, BoundedCounter if it may not fall below a floor, "
+    "Register[int] if it is set",
     bool: "use Flag",
     str: "use Register[str] if it is set, Text if several people type in it",
     float: "use Register[float]",
@@ -77,7 +82,7 @@ class Field:
 
     name: the attribute. law: the type and its parameters. tag: 4 bytes, in every operation.
     key: type of the keys of a map or the elements of a set. value: of a register or a map.
-    default: what an unset register reads.
+    default: what an unset register reads; of a bounded counter the floor.
     """
 
     name: str
@@ -89,10 +94,18 @@ class Field:
     default: object
 
     def make(
-        self, writer: Writer, causality: Causality, hidden: set[int]
+        self, writer: Writer, causality: Causality, hidden: set[int], withdrawn: set[int]
     ) -> tuple[Law, object]:
-        """Return the empty state of the field in one actor, and the view of it."""
+        """Return the empty state of the field in one actor, and the view of it.
+
+        hidden, withdrawn: as in `State`.
+        """
         label = f"{self.kind.__name__} {self.name!r}"
+        if self.kind is BoundedCounter:
+            assert isinstance(self.default, int)
+            escrow = Escrow(causality, withdrawn)
+            bounded = BoundedLaw(label, self.tag, self.default, writer, escrow)
+            return bounded, BoundedCounter(bounded)
         if self.kind is Counter:
             counter = CounterLaw(label, self.tag, writer, hidden)
             return counter, Counter(counter)
@@ -165,7 +178,7 @@ class Schema:
         """Make each field a descriptor of the class; doing it again is fine."""
         for index, each in enumerate(self.fields):
             given = self._options.get(each.name, FieldOptions())
-            setattr(owner, each.name, FieldOptions(given.id, given.default, index))
+            setattr(owner, each.name, replace(given, index=index))
 
 
 def _field(name: str, hint: Hint, options: FieldOptions) -> Field:
@@ -183,6 +196,9 @@ def _field(name: str, hint: Hint, options: FieldOptions) -> Field:
     law = origin.__name__.lower()
     if types:
         law += "<" + ",".join(each.name for each in types) + ">"
+    floor = _floor(origin, options)
+    if origin is BoundedCounter:
+        law += f"<{floor}>"
     key = types[0] if origin in (Set, Map) else None
     value = types[-1] if origin in (Register, Map, List) else None
     if key is not None and not key.key:
@@ -194,7 +210,8 @@ def _field(name: str, hint: Hint, options: FieldOptions) -> Field:
     if not 0 < len(known.encode()) <= 255:
         raise UsageError(f"the id {known!r} must have 1 to 255 bytes")
     tag = blake2b(known.encode() + b"\0" + law.encode(), person=PERSON_FIELD)[:TAG_BYTES]
-    return Field(name, law, tag, origin, key, value, _default(origin, value, options))
+    default = _default(origin, value, options)
+    return Field(name, law, tag, origin, key, value, default if floor is None else floor)
 
 
 def _origin(hint: Hint) -> Hint:
@@ -210,6 +227,20 @@ def _parameter(hint: Hint) -> ValueType:
             "Map[tuple[str, str], int]"
         )
     return value_type(hint)
+
+
+def _floor(origin: type, options: FieldOptions) -> int | None:
+    """Return the floor of a bounded counter, None for other types."""
+    if origin is not BoundedCounter:
+        if options.floor is not None:
+            raise UsageError(f"a {origin.__name__} has no floor: declare a BoundedCounter")
+        return None
+    floor = 0 if options.floor is None else options.floor
+    if type(floor) is not int or abs(floor) > INCREMENT_MAX:
+        raise UsageError(
+            f"the floor {floor!r} must be an int, {INCREMENT_MAX} either way at most"
+        )
+    return floor
 
 
 def _default(origin: type, value: ValueType | None, options: FieldOptions) -> object:
@@ -232,8 +263,8 @@ def _not_replicated(hint: Hint, origin: Hint) -> str:
     fix = _FIXES.get(origin) if isinstance(origin, abc.Hashable) else None
     if fix is None:
         fix = (
-            "use Register[T], Flag, Counter, Set[T], Map[K, V], List[T] or Text; for plain "
-            "local state assign it in on_start, or annotate it ClassVar"
+            "use Register[T], Flag, Counter, BoundedCounter, Set[T], Map[K, V], List[T] or "
+            "Text; for plain local state assign it in on_start, or annotate it ClassVar"
         )
     shown = hint.__name__ if isinstance(hint, type) else hint
     return f"{shown} is not a replicated type: {fix}"

@@ -25,7 +25,9 @@ from typing import Final, NamedTuple
 
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import Reason, Rejected
+from comity.base.ids import DeviceId
 from comity.base.limits import TURN_BYTES_MAX
+from comity.crdt.bounded import BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
 from comity.crdt.flag import FlagLaw
@@ -78,6 +80,8 @@ class State:
         "_hidden",
         "_last",
         "_settled",
+        "_undone",
+        "_withdrawn",
         "_writer",
         "laws",
         "schema",
@@ -90,10 +94,15 @@ class State:
         self.schema = schema
         self._writer = Writer()
         self._hidden: set[int] = set()
+        self._undone: set[int] = set()
+        self._withdrawn: set[int] = set()
         self.unknown: dict[bytes, int] = {}
         self._last = -1
         self._settled = -1
-        made = [each.make(self._writer, causality, self._hidden) for each in schema.fields]
+        made = [
+            each.make(self._writer, causality, self._hidden, self._withdrawn)
+            for each in schema.fields
+        ]
         self.laws: tuple[Law, ...] = tuple(law for law, _ in made)
         self.views: tuple[object, ...] = tuple(view for _, view in made)
         ordered = sorted(
@@ -118,6 +127,15 @@ class State:
     @hint.setter
     def hint(self, hint: str) -> None:
         self._writer.hint = hint
+
+    @property
+    def device(self) -> DeviceId:
+        """The device whose turns are run here; known before the first of them."""
+        return self._writer.device
+
+    @device.setter
+    def device(self, device: DeviceId) -> None:
+        self._writer.device = device
 
     # ------------------------------------------------------------------ turns of this device
 
@@ -198,22 +216,35 @@ class State:
             for law in self.laws:
                 if isinstance(law, RegisterLaw | KeyedLaw | FlagLaw):
                     law.writes.bound(turn)
-                elif isinstance(law, ListLaw):
+                elif isinstance(law, ListLaw | BoundedLaw):
                     law.bound(turn)
 
-    def hide(self, turn: int) -> tuple[Change, ...]:
-        """Stop counting a turn that was folded or committed; hidden already is fine."""
-        if turn in self._hidden:
-            return ()
-        self._hidden.add(turn)
-        return self._changed(turn, ChangeKind.HIDDEN)
+    def hide(self, turn: int, *, undone: bool = False) -> tuple[Change, ...]:
+        """Stop counting a turn that was folded or committed; hidden already is fine.
 
-    def show(self, turn: int) -> tuple[Change, ...]:
-        """Count a hidden turn again; visible already is fine."""
-        if turn not in self._hidden:
+        undone: because its author or an admin took it back, which a bounded counter does not
+        heed. A turn may be hidden for both reasons, and is visible when neither is left.
+        """
+        reasons = self._undone if undone else self._withdrawn
+        if turn in reasons:
             return ()
-        self._hidden.remove(turn)
-        return self._changed(turn, ChangeKind.SHOWN)
+        reasons.add(turn)
+        is_new = turn not in self._hidden
+        self._hidden.add(turn)
+        return self._changed(turn, ChangeKind.HIDDEN, most=is_new, bounded=not undone)
+
+    def show(self, turn: int, *, undone: bool = False) -> tuple[Change, ...]:
+        """Take back a reason to hide a turn; one that was never given is fine."""
+        reasons, others = self._withdrawn, self._undone
+        if undone:
+            reasons, others = others, reasons
+        if turn not in reasons:
+            return ()
+        reasons.remove(turn)
+        is_visible = turn not in others
+        if is_visible:
+            self._hidden.remove(turn)
+        return self._changed(turn, ChangeKind.SHOWN, most=is_visible, bounded=not undone)
 
     # ------------------------------------------------------------------ reading
 
@@ -241,6 +272,7 @@ class State:
         """Assert that all derived state follows from what was folded."""
         assert -1 <= self._settled <= self._last
         assert all(turn <= self._last for turn in self._hidden)
+        assert self._hidden == self._undone | self._withdrawn
         assert list(self._by_tag) == sorted(self._by_tag)
         for law in self.laws:
             law.check(self._settled)
@@ -272,11 +304,16 @@ class State:
                 groups.append((*known, Reader(operations, start, start + size)))
         return groups
 
-    def _changed(self, turn: int, kind: ChangeKind) -> tuple[Change, ...]:
+    def _changed(
+        self, turn: int, kind: ChangeKind, *, most: bool, bounded: bool
+    ) -> tuple[Change, ...]:
+        """Decide anew. most, bounded: whether most fields, and bounded counters, have to."""
         assert 0 <= turn <= self._last
         assert self._writer.turn < 0
         changes: list[Change] = []
         for each, law in zip(self.schema.fields, self.laws, strict=True):
+            if not (bounded if isinstance(law, BoundedLaw) else most):
+                continue
             keys = law.changed(turn)
             if keys is not None:
                 changes.append(Change(each.name, kind, turn, keys))

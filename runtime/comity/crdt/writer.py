@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from comity.base.errors import UsageError
+from comity.base.ids import ZERO_ID, DeviceId
 from comity.base.limits import TURN_BYTES_MAX
 
 __all__ = ["CLOSED", "GROUP_BYTES_MAX", "WRITE_IN_A_TURN", "Entrant", "Writer"]
@@ -56,15 +57,16 @@ class Entrant(Protocol):
 
 
 class Writer:
-    """The turn that is open, if one is."""
+    """The turn that is open, if one is. device: whose turns these are."""
 
-    __slots__ = ("bytes_left", "entered", "hint", "may_write", "turn")
+    __slots__ = ("bytes_left", "device", "entered", "hint", "may_write", "turn")
 
     def __init__(self) -> None:
         """Start without a turn."""
         self.turn = CLOSED
         self.may_write = True
         self.hint = WRITE_IN_A_TURN
+        self.device = DeviceId(ZERO_ID)
         self.entered: list[Entrant] = []
         self.bytes_left = 0
 
