@@ -31,6 +31,7 @@ from comity.crypto.sodium import Sodium
 from comity.crypto.symbolic import Symbolic
 from comity.log.entries import Role
 from comity.node import commands
+from comity.node.commands import TurnId
 from comity.node.core import Local
 from comity.protocol.invite import Invite
 from comity.wire.codec import ProtobufCodec
@@ -197,6 +198,22 @@ class Sim:
         assert isinstance(removal, bytes)
         self.scene.removed[member.node.index] = f"node {host.node.index} removed it"
         return CommitId(removal)
+
+    def undo(self, host: SimRef[Any], turn: TurnId | None = None) -> TurnId:
+        """Let a node hide a turn, its newest if none is named. Raises: UsageError."""
+        found = self._command(host.node, lambda t: commands.Undo(t, host.topic, turn))
+        assert isinstance(found, TurnId)
+        return found
+
+    def redo(self, host: SimRef[Any], turn: TurnId | None = None) -> TurnId:
+        """Let a node take an undo back, its newest if no turn is named. Raises: UsageError."""
+        found = self._command(host.node, lambda t: commands.Redo(t, host.topic, turn))
+        assert isinstance(found, TurnId)
+        return found
+
+    def adopt(self, host: SimRef[Any], commit: CommitId) -> None:
+        """Let a node adopt a hidden commit. Raises: UsageError."""
+        self._command(host.node, lambda t: commands.Adopt(t, host.topic, commit))
 
     # Faults by hand
 

@@ -67,7 +67,7 @@ def a_commit_hidden_on_one_node(_: Sim, refs: Refs) -> None:
     """A node that hides what others show."""
     replica = refs[2].part.replica
     assert replica is not None
-    replica.journal._visible[-1] = False
+    replica.journal.visibility._visible[-1] = False
 
 
 def a_forged_commit_is_accepted(sim: Sim, refs: Refs) -> None:

@@ -8,6 +8,7 @@ mailboxes, futures, threads, stores, keys. It reads the graph, which the core al
                              running --fold, all turns bound--> running, next beat
                              running --fold, newer turns ran--> waiting
                              waiting --fold, all turns bound--> running, next beat
+                             running --fold with `hold`--> waiting, next beat
 
 A turn of this device gets a number in its cell at once and a place in a commit later: a
 `Binding`. A fold needs every turn bound, because concurrent writes are ordered by the ids of
@@ -402,7 +403,7 @@ class Cell:
             self._state.device = fold.device
         self._beat = fold.beat
         if fold.last:
-            self._phase = Phase.RUNNING
+            self._phase = Phase.WAITING if fold.hold else Phase.RUNNING
         return Folded(self.topic, fold.beat), tuple(changes)
 
     def check(self) -> None:

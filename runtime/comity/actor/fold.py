@@ -101,6 +101,7 @@ class Fold:
     hide, show: (commit, turn index) whose visibility changed, in this order.
     may_write: whether this device's role lets its turns write, from now on.
     last: no more history follows: a cell that is being activated may start.
+    hold: run no turn until the next fold: this device is about to hide or show something.
     device: this one, which makes the turns of the cell.
     """
 
@@ -114,4 +115,5 @@ class Fold:
     show: tuple[tuple[int, int], ...] = ()
     may_write: bool = True
     last: bool = True
+    hold: bool = False
     device: DeviceId | None = None

@@ -7,6 +7,8 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     {"do": "snapshot"}                               -> {"state", "digest", "heads", ...}
     {"do": "status"} | {"do": "topics"} | {"do": "members"}
     {"do": "invite", "role": r} | {"do": "join", "link": l}
+    {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
+    {"do": "adopt", "commit": hex}
     {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
 
 "actor" is the beginning of an actor's id in hexadecimal; it may be left out while only one
@@ -25,6 +27,7 @@ from comity.api.text import message_from_words, plain
 from comity.base.errors import ComityError, UsageError, WorldError
 from comity.base.ids import Topic, short
 from comity.crypto.hashing import PERSON_DIGEST, blake2b
+from comity.node.commands import TurnId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +66,9 @@ class Control:
             "members": self._members,
             "remove": self._remove,
             "why": lambda request: {"why": self._node.why(request.text("commit"))},
+            "undo": self._undo,
+            "redo": self._undo,
+            "adopt": self._adopt,
             "shutdown": self._shutdown,
         }
 
@@ -142,6 +148,17 @@ class Control:
             )
         self._node.remove(topic, found[0])
         return {"actor": topic.hex(), "device": found[0].hex()}
+
+    def _undo(self, request: Request) -> dict[str, Any]:
+        topic, named = self._held(request), request.maybe("turn")
+        turn = None if named is None else TurnId.parse(named)
+        act = self._node.undo if request.text("do") == "undo" else self._node.redo
+        return {"actor": topic.hex(), "turn": str(act(topic, turn))}
+
+    def _adopt(self, request: Request) -> dict[str, Any]:
+        topic = self._held(request)
+        self._node.adopt(topic, request.text("commit"))
+        return {"actor": topic.hex(), "why": self._node.why(request.text("commit"))}
 
     def _shutdown(self, _: Request) -> dict[str, Any]:
         if self.on_shutdown is None:

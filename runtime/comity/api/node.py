@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from comity.base.errors import ComityError
     from comity.drivers.dispatch.dead_letters import DeadLetter
     from comity.drivers.dispatch.future import Future
-    from comity.node.commands import Member, NodeStatus
+    from comity.node.commands import Member, NodeStatus, TurnId
     from comity.node.effects import Report
 
 __all__ = ["CATCH_UP_SECONDS", "Node"]
@@ -480,6 +480,22 @@ class Node:
                 )
             self.put_to_sleep(topic)
         self._command(lambda token: commands.Remove(token, topic, DeviceId(device)))
+
+    def undo(self, topic: Topic, turn: TurnId | None) -> TurnId:
+        """Hide a turn of an actor."""
+        found = self._command(lambda token: commands.Undo(token, topic, turn))
+        return cast("TurnId", found)
+
+    def redo(self, topic: Topic, turn: TurnId | None) -> TurnId:
+        """Take an undo back."""
+        found = self._command(lambda token: commands.Redo(token, topic, turn))
+        return cast("TurnId", found)
+
+    def adopt(self, topic: Topic, commit: str) -> None:
+        """Let a hidden commit count."""
+        _check_id(commit, "commit id")
+        prefix = bytes.fromhex(commit[: len(commit) // 2 * 2])
+        self._command(lambda token: commands.Adopt(token, topic, prefix))
 
     def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:
         cell = Cell(actor_type, topic)

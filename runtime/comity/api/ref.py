@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from comity.api.node import Node
     from comity.drivers.dispatch.future import Future
-    from comity.node.commands import Member
+    from comity.node.commands import Member, TurnId
 
 __all__ = ["INVITE_LIFETIME", "Ref"]
 
@@ -147,6 +147,36 @@ class Ref(Generic[A_co]):
     def snapshot(self) -> Mapping[str, object]:
         """Return all fields as plain immutable values, as of now and durable."""
         return self._node.look(self.topic, lambda cell: cell.snapshot()).get()
+
+    def undo(self, turn: TurnId | None = None) -> TurnId:
+        """Hide a turn, whatever others wrote since; return which it was.
+
+        turn: one of `history()`, this device's own or, for an admin, anybody's; the newest
+        visible one of this device if none is given, so that further calls go further back.
+        What others wrote into it stays, and whatever it replaced shows again.
+
+        Raises: UsageError if nothing is left to undo, or this device may not.
+        """
+        return self._node.undo(self.topic, turn)
+
+    def redo(self, turn: TurnId | None = None) -> TurnId:
+        """Take an undo back; return the turn that shows again, if nothing else hides it.
+
+        turn: one that is undone; this device's newest undo if none is given, unless it wrote
+        something since.
+
+        Raises: UsageError if there is nothing to redo, or this device may not.
+        """
+        return self._node.redo(self.topic, turn)
+
+    def adopt(self, commit: str) -> None:
+        """Let a commit count that a removal hides, with all that its author made before.
+
+        commit: its id, 8 hexadecimal digits or more; `Node.why` tells who may adopt it.
+
+        Raises: UsageError if nothing hides it, or this device may not.
+        """
+        self._node.adopt(self.topic, commit)
 
     def changes(self) -> Changes:
         """Return a stream of what changes from now on, from here or elsewhere, for ever.

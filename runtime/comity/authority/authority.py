@@ -248,6 +248,11 @@ class Authority:
         best = self._present.best_grant(device)
         return None if best is None else best.name
 
+    def role_under(self, name: GrantName) -> Role | None:
+        """Return the role that a grant gives, live or not; None for one that is not known."""
+        grant = self._ledger.find(name)
+        return None if grant is None else grant.role
+
     def grants_of(self, device: DeviceId) -> tuple[GrantName, ...]:
         """Return every grant that a device was ever given, newest first, live or not."""
         return tuple([grant.name for grant in reversed(self._ledger.grants_of(device))])

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from comity.cli.commands.change import invite, remove, stop
+from comity.cli.commands.change import adopt, invite, redo, remove, stop, undo
 from comity.cli.commands.completion import completion
 from comity.cli.commands.demo import demo
 from comity.cli.commands.look import members, snapshot, status, why
@@ -55,6 +55,9 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         invite,
         members,
         remove,
+        undo,
+        redo,
+        adopt,
         status,
         snapshot,
         why,

@@ -16,12 +16,14 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Final
 
 from comity.actor.fold import BeatClosed, Binding, Fold, FoldCommit, Folded, TurnEnded
+from comity.authority.undos import Place
+from comity.authority.visibility import Flip
 from comity.base.clock import Duration, Instant, Wall, after, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
@@ -33,7 +35,7 @@ from comity.base.limits import (
     MERGE_WAIT,
     PARENTS_MAX,
 )
-from comity.log.entries import Entry, TurnEntry
+from comity.log.entries import AdoptEntry, Entry, TurnEntry
 from comity.node import rows
 from comity.node.effects import Release, Table
 from comity.node.journal import Journal
@@ -55,6 +57,15 @@ class Phase(Enum):
     ASLEEP = "asleep"
     LOADING = "loading"
     AWAKE = "awake"
+
+
+@unique
+class _Hold(Enum):
+    """Whether the cell waits because something is being decided."""
+
+    NONE = 0
+    KEPT = 1
+    OVER = 2
 
 
 @dataclass(slots=True)
@@ -82,9 +93,11 @@ class _Offer:
     """A fold under way: what becomes true when the cell has applied it."""
 
     fed: int
-    flips: dict[int, bool]
+    flips: dict[Place, bool]
+    restood: bool
     bound: int
     last: bool
+    hold: bool
 
 
 class Beats:
@@ -93,13 +106,14 @@ class Beats:
     __slots__ = (
         "_beat",
         "_bound",
+        "_decisions",
         "_draft",
         "_durable",
         "_fed",
         "_flips",
         "_frontier",
         "_generation",
-        "_hidden",
+        "_hold",
         "_journal",
         "_merge_at",
         "_offer",
@@ -107,6 +121,7 @@ class Beats:
         "_phase",
         "_reading",
         "_recent",
+        "_restood",
         "_rows",
         "_sealed_at",
         "_sealed_serial",
@@ -136,9 +151,11 @@ class Beats:
         self._recent: dict[int, tuple[bytes, ...]] = {}
         self._bound: list[Binding] = []
         self._own: dict[int, None] = {}
-        self._flips: dict[int, bool] = {}
-        self._hidden: tuple[tuple[int, ...], tuple[tuple[int, int], ...]] = ((), ())
-        self._frontier: list[int] = self._journal.effective_heads(range(self._durable))
+        self._flips: dict[Place, bool] = {}
+        self._restood = False
+        self._hold = _Hold.NONE
+        self._decisions: list[Callable[[Step], None]] = []
+        self._frontier: list[int] = self._journal.visibility.heads(range(self._durable))
 
     @property
     def phase(self) -> Phase:
@@ -159,6 +176,8 @@ class Beats:
             and self._offer is None
             and not self._reading
             and not self._flips
+            and not self._decisions
+            and self._hold is _Hold.NONE
             and self._fed == len(self._journal.graph)
         )
 
@@ -197,7 +216,47 @@ class Beats:
         self.seal(step)
         self._phase = Phase.ASLEEP
         self._generation += 1
+        decisions = self._decisions
         self._forget()
+        for decision in decisions:
+            decision(step)
+
+    # Decisions: what hides or shows turns, and is made while the cell runs none
+
+    def decide(self, step: Step, decision: Callable[[Step], None]) -> None:
+        """Have a decision made between two folds, without a turn between them.
+
+        A turn that ran after the commit that hides another, and before the cell has heard of
+        it, would count positions that nobody else counts.
+        """
+        if self._phase is Phase.ASLEEP:
+            decision(step)
+            return
+        self._decisions.append(decision)
+        self.feed(step)
+
+    def adopt(self, step: Step, commit: int) -> int | Rejected:
+        """Make a commit that adopts another, on top of that and of the frontier."""
+        if len(self._frontier) >= PARENTS_MAX:
+            merged = self.append(step)
+            if isinstance(merged, Rejected):
+                return merged
+        self._frontier = self._journal.join(self._frontier, commit)
+        return self.append(step, AdoptEntry(self._journal.graph.id_of(commit)))
+
+    def _decide(self, step: Step) -> None:
+        """Make the decisions, and let the cell go on when they are durable."""
+        decisions, self._decisions = self._decisions, []
+        generation, self._hold = self._generation, _Hold.KEPT
+        for decision in decisions:
+            decision(step)
+
+        def durable(later: Step) -> None:
+            if generation == self._generation:
+                self._hold = _Hold.OVER
+                self.feed(later)
+
+        step.when_durable(durable)
 
     # Turns become drafts, drafts become commits
 
@@ -269,11 +328,15 @@ class Beats:
         self._made(made)
         if draft.first:
             last = draft.first + len(draft.turns) - 1
-            self._bound.append(Binding(draft.first, last, made, self._hidden_before(made)))
+            self._bound.append(
+                Binding(draft.first, last, made, self._journal.visibility.hidden_before(made))
+            )
             self._sealed_serial = last
             if not self._journal.effective(made):
                 # A removal came in while the draft was open: the cell shows it, and may not.
-                self._flip(made, shown=False)
+                self._restood = True
+                for index in range(len(draft.turns)):
+                    self._flip((made, index), shown=False)
             if len(self._bound) >= _BOUND_MAX:
                 step.when_durable(self.feed)
 
@@ -360,20 +423,23 @@ class Beats:
         if self._phase is not Phase.ASLEEP:
             self._recent[commit] = turns
 
-    def flipped(self, *, hidden: Sequence[int], shown: Sequence[int]) -> None:
-        """Learn that accepted commits became visible or hidden."""
-        offered = self._fed if self._offer is None else self._offer.fed
-        for commits, is_shown in ((hidden, False), (shown, True)):
-            for commit in commits:
-                if commit < offered or commit in self._own:
-                    self._flip(commit, shown=is_shown)
-        if self._phase is Phase.ASLEEP and (hidden or shown):
-            self._frontier = self._journal.effective_heads(range(self._durable))
+    def flipped(self, flips: Sequence[Flip], *, restood: bool) -> None:
+        """Learn that turns became visible or hidden.
 
-    def _flip(self, commit: int, *, shown: bool) -> None:
+        restood: whole commits count now or do not, so the frontier may be another.
+        """
+        offered = self._fed if self._offer is None else self._offer.fed
+        for commit, index, shown in flips:
+            if commit < offered or commit in self._own:
+                self._flip((commit, index), shown=shown)
+        self._restood = self._restood or restood
+        if self._phase is Phase.ASLEEP and restood:
+            self._frontier = self._journal.visibility.heads(range(self._durable))
+
+    def _flip(self, turn: Place, *, shown: bool) -> None:
         """Remember a change to tell the cell; two changes cancel out."""
-        if self._flips.pop(commit, None) is None:
-            self._flips[commit] = shown
+        if self._flips.pop(turn, None) is None:
+            self._flips[turn] = shown
 
     def folded(self, event: Folded, step: Step) -> None:
         """The cell applied what was offered."""
@@ -386,15 +452,17 @@ class Beats:
         if self._phase is Phase.LOADING:
             if offer.last:
                 self._phase = Phase.AWAKE
-                self._frontier = self._journal.effective_heads(range(self._fed))
-        elif offer.flips:
+                self._frontier = self._journal.visibility.heads(range(self._fed))
+        elif offer.restood:
             shown = [*range(self._fed), *(c for c in self._own if c >= self._fed)]
-            self._frontier = self._journal.effective_heads(shown)
+            self._frontier = self._journal.visibility.heads(shown)
         else:
             for commit in range(fed, self._fed):
                 self._extend(commit)
         for commit in [commit for commit in self._own if commit < self._fed]:
             del self._own[commit]
+        if offer.hold:
+            self._decide(step)
         self.feed(step)
         step.touch(self._journal.topic)
 
@@ -403,10 +471,11 @@ class Beats:
         offer, self._offer = self._offer, None
         assert offer is not None
         assert event.beat == self._beat
-        for commit, shown in offer.flips.items():
-            self._flip(commit, shown=shown)
-        for commit in [c for c in self._flips if c >= self._fed and c not in self._own]:
-            del self._flips[commit]
+        self._restood = self._restood or offer.restood
+        for turn, shown in offer.flips.items():
+            self._flip(turn, shown=shown)
+        for turn in [t for t in self._flips if t[0] >= self._fed and t[0] not in self._own]:
+            del self._flips[turn]
         self.seal(step)
         assert self._sealed_serial == event.serial
         self.feed(step)
@@ -415,10 +484,13 @@ class Beats:
         """Offer the cell what it has not seen, unless it is still busy with an offer."""
         if self._phase is Phase.ASLEEP or self._offer is not None or self._reading:
             return
+        if self._hold is _Hold.KEPT:
+            return
         loading = self._phase is Phase.LOADING
         writable = self._journal.may_write
         news = self._fed < self._durable or self._flips or len(self._bound) >= _BOUND_MAX
-        if not (news or loading or writable != self._writable):
+        held = self._decisions or self._hold is _Hold.OVER
+        if not (news or loading or held or writable != self._writable):
             return
         self.seal(step)  # first: what is about to be fed may be our own draft, sealed elsewhere
         commits: list[FoldCommit] = []
@@ -431,9 +503,11 @@ class Beats:
             if turns is None:
                 self._read(commit, stop, step)
                 return
-            commits.append(FoldCommit(commit, turns, self._hidden_before(commit)))
-            if not self._journal.effective(commit):
-                hide.extend((commit, index) for index in range(len(turns)))
+            commits.append(
+                FoldCommit(commit, turns, self._journal.visibility.hidden_before(commit))
+            )
+            places = [(commit, index) for index in range(len(turns))]
+            hide += [place for place in places if not self._journal.visibility.shows(place)]
         own_last = self._journal.own_last
         last = stop == self._durable and (own_last is None or own_last < stop or not loading)
         if loading and not (last or commits):
@@ -450,12 +524,13 @@ class Beats:
         last: bool,
     ) -> None:
         show: list[tuple[int, int]] = []
-        for commit, shown in self._flips.items():
-            turns = range(self._journal.turn_count(commit))
-            (show if shown else hide).extend((commit, index) for index in turns)
+        for turn, shown in self._flips.items():
+            (show if shown else hide).append(turn)
         self._writable = self._journal.may_write
-        self._offer = _Offer(stop, self._flips, len(self._bound), last)
-        self._flips = {}
+        hold = bool(self._decisions) and last and self._phase is Phase.AWAKE
+        self._offer = _Offer(stop, self._flips, self._restood, len(self._bound), last, hold)
+        self._hold = _Hold.NONE
+        self._flips, self._restood = {}, False
         for commit in range(self._fed, stop):
             self._recent.pop(commit, None)
         step.act(
@@ -470,26 +545,10 @@ class Beats:
                 show=tuple(show),
                 may_write=self._writable,
                 last=last,
+                hold=hold,
                 device=self._journal.device,
             )
         )
-
-    def _hidden_before(self, commit: int) -> tuple[tuple[int, int], ...]:
-        """Return the turns that are not visible where a commit was made.
-
-        The same object as last time for the same turns.
-        """
-        parents = self._journal.graph.parents_of(commit)
-        authority = self._journal.authority
-        if not parents or authority is None:
-            return ()
-        commits = authority.hidden_in(parents)
-        known, turns = self._hidden
-        if commits is not known:
-            counts = self._journal.turn_count
-            turns = tuple([(each, index) for each in commits for index in range(counts(each))])
-            self._hidden = commits, turns
-        return turns
 
     def _read(self, first: int, stop: int, step: Step) -> None:
         """Fetch the turns of commits that are only on disk."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comity.base.clock import Wall
-from comity.base.ids import CommitId, DeviceId, Token, Topic
+from comity.base.errors import UsageError
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Token, Topic
 from comity.log.entries import Role
 from comity.protocol.invite import Invite
 
 __all__ = [
     "Activate",
+    "Adopt",
     "Command",
     "Create",
     "Deactivate",
@@ -29,8 +31,11 @@ __all__ = [
     "Member",
     "NodeStatus",
     "OfferInvite",
+    "Redo",
     "Remove",
     "TopicStatus",
+    "TurnId",
+    "Undo",
     "UseRelay",
 ]
 
@@ -87,6 +92,57 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnId:
+    """One turn for good: its commit, and its index among the turns there, from 0."""
+
+    commit: CommitId
+    index: int
+
+    def __str__(self) -> str:
+        """Write it as `parse` reads it: hexadecimal, a dot, a number."""
+        return f"{self.commit.hex()}.{self.index}"
+
+    @staticmethod
+    def parse(text: str) -> TurnId:
+        """Read what `str` wrote. Raises: UsageError for a text that is no turn's id."""
+        commit, _, index = text.partition(".")
+        try:
+            found = TurnId(CommitId(bytes.fromhex(commit)), int(index or "0"))
+        except ValueError:
+            found = None
+        if found is None or len(found.commit) != ID_BYTES or found.index < 0:
+            raise UsageError(f"{text!r} is no turn: take an id of `comity history`")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Hide a turn; None for the newest of this device. Result: the `TurnId`."""
+
+    token: Token
+    topic: Topic
+    turn: TurnId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Take an undo back; None for the newest of this device. Result: the `TurnId`."""
+
+    token: Token
+    topic: Topic
+    turn: TurnId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Let a hidden commit count, by 4 bytes or more of its id. Result: its `CommitId`."""
+
+    token: Token
+    topic: Topic
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DescribeMembers:
     """Result: tuple of `Member`, sorted by device."""
 
@@ -135,6 +191,9 @@ Command = (
     | OfferInvite
     | Join
     | Remove
+    | Undo
+    | Redo
+    | Adopt
     | DescribeMembers
     | ExplainCommit
     | DescribeNode

@@ -15,7 +15,7 @@ from comity.base.errors import Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.log.entries import RemoveEntry, Role
-from comity.node import commands, rows
+from comity.node import commands, rows, undoing
 from comity.node.admission import Admission
 from comity.node.beats import Phase
 from comity.node.commands import Command
@@ -336,6 +336,8 @@ class Desk:
                 return None
             case commands.Remove():
                 return self._remove(command, step)
+            case commands.Undo() | commands.Redo() | commands.Adopt():
+                return self._decide(command, step)
             case commands.DescribeMembers(_, topic):
                 return self._members(topic)
             case commands.ExplainCommit(_, prefix):
@@ -408,6 +410,29 @@ class Desk:
             refusal = replica.rotate(step)
             assert refusal is None, refusal
         return removal
+
+    def _decide(
+        self, command: commands.Undo | commands.Redo | commands.Adopt, step: Step
+    ) -> object:
+        """Have it decided while no turn runs, and answer when it is durable."""
+        replica = self._replicas.get(command.topic)
+        if replica is None:
+            return self._unknown(command.topic)
+
+        def decide(later: Step) -> None:
+            match command:
+                case commands.Undo(_, _, turn):
+                    result: object = undoing.undo(replica, turn, later)
+                case commands.Redo(_, _, turn):
+                    result = undoing.redo(replica, turn, later)
+                case commands.Adopt(_, _, prefix):
+                    result = undoing.adopt(replica, prefix, later)
+                case _:
+                    assert_never(command)
+            self._answer(command.token, result, later)
+
+        replica.decide(step, decide)
+        return None
 
     def _members(self, topic: Topic) -> object:
         replica = self._replicas.get(topic)

@@ -12,11 +12,12 @@ Source: PROTOCOL section 2 'Acceptance', sections 3 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from comity.authority.authority import Authority
-from comity.authority.claim import Change, Claim, Standing, claim_of
+from comity.authority.claim import Change, Claim, claim_of
+from comity.authority.visibility import Flip, Visibility
 from comity.base.clock import Duration, Wall
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, Topic, short
@@ -93,6 +94,7 @@ class Checked:
 class Inserted:
     """A commit that has become part of the log. index: its number in the graph.
 
+    flips: earlier turns that are visible now and were not, or the other way round.
     opens: epochs whose keys it may have brought; what waits for them can be tried again.
     """
 
@@ -101,6 +103,7 @@ class Inserted:
     commit: Commit
     turns: tuple[bytes, ...]
     change: Change
+    flips: tuple[Flip, ...]
     opens: tuple[CommitId, ...]
 
 
@@ -108,18 +111,16 @@ class Journal:
     """The accepted commits of one actor on this device."""
 
     __slots__ = (
-        "_authority",
         "_hand",
         "_on_insert",
         "_prekeys",
-        "_turn_counts",
-        "_visible",
         "actor_type",
         "epochs",
         "grant",
         "graph",
         "own_last",
         "topic",
+        "visibility",
     )
 
     def __init__(
@@ -143,10 +144,8 @@ class Journal:
         self.own_last: int | None = None
         self._hand = hand
         self._on_insert = on_insert
-        self._authority: Authority | None = None
         self._prekeys = Prekeys()
-        self._turn_counts: list[int] = []
-        self._visible: list[bool] = []
+        self.visibility = Visibility(self.graph)
 
     # What the log says
 
@@ -158,14 +157,14 @@ class Journal:
     @property
     def authority(self) -> Authority | None:
         """Who counts; None before the genesis is here."""
-        return self._authority
+        return self.visibility.authority
 
     @property
     def role(self) -> Role | None:
         """This device's role in the present view."""
-        if self._authority is None:
+        if self.authority is None:
             return None
-        return self._authority.role_of(self._hand.signer.device)
+        return self.authority.role_of(self._hand.signer.device)
 
     @property
     def may_write(self) -> bool:
@@ -175,31 +174,15 @@ class Journal:
 
     def effective(self, commit: int) -> bool:
         """Whether the turns of a commit count in the present view."""
-        return self._visible[commit]
+        return self.visibility.counts(commit)
 
     def hidden_count(self) -> int:
         """Number of quarantined commits. Linear: for status, not for hot paths."""
-        return self._visible.count(False)
+        return self.visibility.hidden_count()
 
     def turn_count(self, commit: int) -> int:
         """Number of turns in a commit."""
-        return self._turn_counts[commit]
-
-    def effective_heads(self, commits: Iterable[int]) -> list[int]:
-        """Return the commits among these that count and that none of the others follows.
-
-        Ascending. Linear in the log, however many there are.
-        """
-        counts = {commit: None for commit in commits if self._visible[commit]}
-        followed = bytearray(len(self.graph))
-        heads: list[int] = []
-        for commit in range(len(self.graph) - 1, -1, -1):
-            if commit in counts and not followed[commit]:
-                heads.append(commit)
-            if commit in counts or followed[commit]:
-                for parent in self.graph.parents_of(commit):
-                    followed[parent] = 1
-        return heads[::-1]
+        return self.visibility.undos.turn_count(commit)
 
     def join(self, heads: list[int], commit: int) -> list[int]:
         """Return the newest of these heads, none following another, and `commit`."""
@@ -214,8 +197,8 @@ class Journal:
         Our last commit, because of the backlink, and the grant that we act under.
         """
         found = [] if self.own_last is None else [self.own_last]
-        if self._authority is not None:
-            grant = self._authority.grant_for(self._hand.signer.device)
+        if self.authority is not None:
+            grant = self.authority.grant_for(self._hand.signer.device)
             index = None
             if isinstance(grant, CommitGrant):
                 index = self.graph.index_of(grant.commit)
@@ -242,8 +225,8 @@ class Journal:
         for index in range(len(self.graph)):
             identifier = self.graph.id_of(index)
             if identifier.startswith(prefix):
-                assert self._authority is not None
-                return self._authority.why(index)
+                assert self.authority is not None
+                return self.authority.why(index) + self.visibility.undone_why(index)
         return ""
 
     # Foreign commits
@@ -274,8 +257,8 @@ class Journal:
             return refusal
         claim = self._claim(inner, epoch) if inner.parents else None
         if claim is not None:
-            assert self._authority is not None, "a parent is known, so the genesis is"
-            refusal = self._authority.judge(claim)
+            assert self.authority is not None, "a parent is known, so the genesis is"
+            refusal = self.authority.judge(claim)
             if refusal is not None:
                 return refusal
         if not trusted:
@@ -293,14 +276,13 @@ class Journal:
         index = self.graph.insert(checked.id, inner, gen=checked.sealed.gen)
         if step is not None and len(self.graph.forks) != forks:
             step.report("fork", topic=self.topic, commit=checked.id, device=inner.author)
-        change = self._admit(index, checked)
+        change, flips = self._admit(index, checked)
         turns = _turns(inner)
-        self._turn_counts.append(len(turns))
         if inner.author == self._hand.signer.device:
             self.own_last = index
         self._prekeys.note(index, inner.author, inner.entries)
         opens = self._learn(index, checked, step)
-        inserted = Inserted(index, checked.id, checked.commit, turns, change, opens)
+        inserted = Inserted(index, checked.id, checked.commit, turns, change, flips, opens)
         if step is not None:
             key = rows.commit_key(self.topic, index + 1)
             step.put(Table.COMMIT, key, rows.encode_commit(checked.commit))
@@ -315,11 +297,7 @@ class Journal:
     def check(self) -> None:
         """Assert the invariants of the graph and the authority, and that they agree. Slow."""
         self.graph.check()
-        assert len(self._visible) == len(self._turn_counts) == len(self.graph)
-        if self._authority is not None:
-            self._authority.check()
-            for commit, visible in enumerate(self._visible):
-                assert self._authority.standing(commit).visible == visible
+        self.visibility.check()
 
     # Our own commits
 
@@ -417,8 +395,8 @@ class Journal:
         def within(commit: int) -> bool:
             return self._within(commit, heads)
 
-        assert self._authority is not None
-        struck = tuple(filter(within, self._authority.removals()))
+        assert self.authority is not None
+        struck = tuple(filter(within, self.authority.removals()))
         return self.epochs.choose(
             self.graph, within=within, effective=self.effective, removals=struck
         )
@@ -444,8 +422,8 @@ class Journal:
                 wall=wall,
                 entries=tuple(entries),
             )
-            assert self._authority is not None
-            judged = self._authority.judge(self._claim(inner, epoch))
+            assert self.authority is not None
+            judged = self.authority.judge(self._claim(inner, epoch))
             if judged is None:
                 return inner
             refusal = judged
@@ -470,15 +448,15 @@ class Journal:
         A draft may be older than what is known now, so any of them may be the one it needs.
         """
         found: list[Grant] = []
-        assert self._authority is not None
-        best = self._authority.grant_for(self._hand.signer.device)
+        assert self.authority is not None
+        best = self.authority.grant_for(self._hand.signer.device)
         if best is not None:
             found.append(best)
         if self.own_last is not None:
             found.append(self.graph.auth_of(self.own_last))
         if self.grant:
             found.append(CommitGrant(CommitId(self.grant)))
-        found += self._authority.grants_of(self._hand.signer.device)
+        found += self.authority.grants_of(self._hand.signer.device)
         return list(dict.fromkeys(found))
 
     def _insert_own(
@@ -526,23 +504,14 @@ class Journal:
     def _claim(self, inner: Inner, epoch: CommitId | None) -> Claim:
         return claim_of(self.graph, inner, None if epoch is None else self._index(epoch))
 
-    def _admit(self, index: int, checked: Checked) -> Change:
-        """Tell the authority of a commit and keep who is visible."""
-        if checked.claim is None:
-            founding = checked.inner.entries[0]
-            assert isinstance(founding, GenesisEntry)
-            self._authority = Authority(self.graph, founding.roots)
-            self.actor_type = founding.actor_type
-            self._visible.append(True)
-            return Change(Standing.EFFECTIVE)
-        assert self._authority is not None
-        change = self._authority.admit(index, checked.claim)
-        self._visible.append(change.standing.visible)
-        for commit in change.hidden:
-            self._visible[commit] = False
-        for commit in change.shown:
-            self._visible[commit] = True
-        return change
+    def _admit(self, index: int, checked: Checked) -> tuple[Change, tuple[Flip, ...]]:
+        """Tell of a commit to what knows who counts and what is visible."""
+        if checked.claim is not None:
+            return self.visibility.admit(index, checked.claim, checked.inner)
+        founding = checked.inner.entries[0]
+        assert isinstance(founding, GenesisEntry)
+        self.actor_type = founding.actor_type
+        return self.visibility.found(founding.roots), ()
 
     def _learn(self, index: int, checked: Checked, step: Step | None) -> tuple[CommitId, ...]:
         """Take the keys that an epoch commit brings, name their epochs, judge its wraps."""
@@ -577,8 +546,8 @@ class Journal:
         return opens
 
     def _readers_prekeys(self, heads: Sequence[int]) -> tuple[bytes, ...]:
-        assert self._authority is not None
-        readers = sorted(self._authority.members_at(tuple(heads)))
+        assert self.authority is not None
+        readers = sorted(self.authority.members_at(tuple(heads)))
         return self._prekeys.of(readers, self.graph, lambda c: self._within(c, heads))
 
     def _within(self, commit: int, heads: Sequence[int]) -> bool:

@@ -8,7 +8,7 @@ Source: ARCHITECTURE 'The way of a message'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -221,6 +221,19 @@ class Replica:
         made = self.beats.append(step, *entries)
         return made if isinstance(made, Rejected) else self.journal.graph.id_of(made)
 
+    def decide(self, step: Step, decision: Callable[[Step], None]) -> None:
+        """Have something decided while the cell shows exactly what the next commit builds on.
+
+        decision: makes commits by `append` or `adopt`. What they hide or show, the cell has
+        seen before it runs another turn. Called at once if no cell shows the actor.
+        """
+        self.beats.decide(step, decision)
+
+    def adopt(self, step: Step, commit: int) -> CommitId | Rejected:
+        """Let a quarantined commit count, and what its author made before it."""
+        made = self.beats.adopt(step, commit)
+        return made if isinstance(made, Rejected) else self.journal.graph.id_of(made)
+
     def rotate(self, step: Step) -> Rejected | None:
         """Make a new epoch if the rotation rule asks for one on top of the frontier."""
         return self.beats.rotate(step)
@@ -286,7 +299,8 @@ class Replica:
             return
         if self.stranded:
             self.stranded.seen(step, self.topic, graph, inserted.index, inserted.turns)
-        self.beats.flipped(hidden=inserted.change.hidden, shown=inserted.change.shown)
+        restood = bool(inserted.change.hidden or inserted.change.shown)
+        self.beats.flipped(inserted.flips, restood=restood)
         source = self._arriving
         if source is not None:
             self.beats.keep_turns(inserted.index, inserted.turns)

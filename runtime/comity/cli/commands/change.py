@@ -1,15 +1,17 @@
-"""`invite`, `remove`, `stop`: deciding who takes part, and whether the node goes on.
+"""`invite`, `remove`, `undo`, `redo`, `adopt`, `stop`: who takes part, and what counts.
 
 Owns: their arguments and what is printed. May not know: whether a node runs (`cli.reach`).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from comity.cli.options import Access, access_options, actor_option, json_option
 
-__all__ = ["invite", "remove", "stop"]
+__all__ = ["adopt", "invite", "redo", "remove", "stop", "undo"]
 
 
 @click.command(short_help="Print a link that lets one device in.")
@@ -70,6 +72,71 @@ def remove(*, access: Access, device: str, yes: bool, actor: str | None, as_json
         print_json(found)
     else:
         click.echo(f"removed device {found['device'][:16]}; the key has changed")
+
+
+def _take_back(
+    what: str, access: Access, turn: str | None, actor: str | None
+) -> dict[str, Any]:
+    from comity.cli.reach import reach
+
+    with reach(access, looks=False) as ask:
+        return ask({"do": what, "turn": turn, "actor": actor})
+
+
+@click.command(short_help="Hide this device's newest turn, or the one that is named.")
+@click.argument("turn", required=False)
+@actor_option
+@access_options
+@json_option
+def undo(*, access: Access, turn: str | None, actor: str | None, as_json: bool) -> None:
+    """Hide this device's newest visible turn, or TURN, an id of `comity history`.
+
+    An admin can undo anybody's.
+    """
+    from comity.cli.show import print_json
+
+    found = _take_back("undo", access, turn, actor)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"undone: turn {found['turn']}")
+
+
+@click.command(short_help="Take back this device's newest undo.")
+@click.argument("turn", required=False)
+@actor_option
+@access_options
+@json_option
+def redo(*, access: Access, turn: str | None, actor: str | None, as_json: bool) -> None:
+    """Take back this device's newest undo, or what it may take back of TURN's."""
+    from comity.cli.show import print_json
+
+    found = _take_back("redo", access, turn, actor)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"redone: turn {found['turn']}")
+
+
+@click.command(short_help="Let a commit count that a removal hides.")
+@click.argument("commit", metavar="ID")
+@actor_option
+@access_options
+@json_option
+def adopt(*, access: Access, commit: str, actor: str | None, as_json: bool) -> None:
+    """Let a commit count that a removal hides, with all that its author made before.
+
+    ID: 8 digits of it or more. `comity why ID` tells who may adopt it.
+    """
+    from comity.cli.reach import reach
+    from comity.cli.show import print_json
+
+    with reach(access, looks=False) as ask:
+        found = ask({"do": "adopt", "commit": commit, "actor": actor})
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(found["why"])
 
 
 @click.command(short_help="Stop the node that runs on a store.")

@@ -1,0 +1,160 @@
+"""Visibility: which turns count, now and in the version that a commit was made on.
+
+Owns: the one answer to what is hidden, whatever hides it: a removal (`authority`) or an undo
+(`undos`). May not know: what turns say, cells, keys.
+
+    visible(turn, V) = its commit is effective or adopted in V, and no undo in force in V
+                       names it
+
+Source: PROTOCOL section 2; decisions 10 and 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from comity.authority.authority import Authority
+from comity.authority.claim import Change, Claim, Standing
+from comity.authority.undos import Place, Undos
+from comity.base.ids import DeviceId, short
+from comity.log.entries import Role, TurnEntry, UndoEntry
+from comity.log.graph import Graph
+from comity.log.inner import Inner
+
+__all__ = ["Flip", "Visibility"]
+
+Flip = tuple[int, int, bool]
+"""A turn, by commit and index, and whether it is visible now."""
+
+_NOTHING: Final[tuple[Place, ...]] = ()
+
+
+class Visibility:
+    """What counts in one actor's log."""
+
+    __slots__ = ("_authority", "_graph", "_hidden", "_visible", "undos")
+
+    def __init__(self, graph: Graph) -> None:
+        """Begin before the genesis."""
+        self._graph = graph
+        self._authority: Authority | None = None
+        self.undos = Undos(graph, graph.author_of)
+        self._visible: list[bool] = []
+        self._hidden: tuple[tuple[int, ...], int, tuple[Place, ...]] = ((), 0, _NOTHING)
+
+    @property
+    def authority(self) -> Authority | None:
+        """Who counts; None before the genesis is here."""
+        return self._authority
+
+    def found(self, roots: Sequence[DeviceId]) -> Change:
+        """Take in the genesis, which the graph has."""
+        self._authority = Authority(self._graph, roots)
+        self._visible.append(True)
+        self.undos.enter((), self._graph.author_of(0), (), turns=0, is_admin=True)
+        return Change(Standing.EFFECTIVE)
+
+    def admit(self, index: int, claim: Claim, inner: Inner) -> tuple[Change, tuple[Flip, ...]]:
+        """Take in the next commit, which was judged; return which earlier turns it turns over.
+
+        Cost: that of what changes.
+        """
+        authority, undos = self._authority, self.undos
+        assert authority is not None
+        change = authority.admit(index, claim)
+        turns = sum(isinstance(each, TurnEntry) for each in inner.entries)
+        entries = [each for each in inner.entries if isinstance(each, UndoEntry)]
+        is_admin = bool(entries) and authority.role_under(claim.auth) is Role.ADMIN
+        undos.enter(claim.parents, claim.author, entries, turns=turns, is_admin=is_admin)
+        moved = (*change.hidden, *change.shown)
+        if not moved and not entries:
+            self._visible.append(change.standing.visible)
+            return change, ()
+        touched: dict[Place, None] = {}
+        for commit in moved:
+            touched.update(dict.fromkeys(self._turns(commit)))
+        for commit in (*moved, index):
+            touched.update(dict.fromkeys(undo.turn for undo in undos.made_in(commit)))
+        before = {place: self.shows(place) for place in touched}
+        self._visible.append(change.standing.visible)
+        undos.count(index, counts=change.standing.visible)
+        for commits, counts in ((change.hidden, False), (change.shown, True)):
+            for commit in commits:
+                self._visible[commit] = counts
+                undos.count(commit, counts=counts)
+        after = {place: self.shows(place) for place in touched}
+        return change, tuple([(*at, after[at]) for at in touched if after[at] != before[at]])
+
+    def counts(self, commit: int) -> bool:
+        """Tell whether a commit is effective or adopted now."""
+        return self._visible[commit]
+
+    def shows(self, turn: Place) -> bool:
+        """Tell whether a turn is visible now."""
+        return self._visible[turn[0]] and not self.undos.hides(turn)
+
+    def hidden_count(self) -> int:
+        """Return the number of quarantined commits. Linear: for status, not for hot paths."""
+        return self._visible.count(False)
+
+    def hidden_before(self, commit: int) -> tuple[Place, ...]:
+        """Return the turns that are not visible where a commit was made, ascending.
+
+        The same object as last time for the same turns.
+        """
+        parents = self._graph.parents_of(commit)
+        return self.hidden_in(parents) if parents else _NOTHING
+
+    def hidden_in(self, heads: Sequence[int]) -> tuple[Place, ...]:
+        """Return the turns of a version that are not visible in it, ascending."""
+        assert self._authority is not None
+        commits = self._authority.hidden_in(heads)
+        bits = self.undos.held(heads)
+        known, known_bits, turns = self._hidden
+        if commits is not known or bits != known_bits:
+            found = dict.fromkeys([turn for each in commits for turn in self._turns(each)])
+            if bits:
+                found.update(dict.fromkeys(self.undos.hidden_in(bits, commits)))
+            turns = tuple(sorted(found))
+            self._hidden = commits, bits, turns
+        return turns
+
+    def undone_why(self, commit: int) -> str:
+        """Say which turns of a commit are undone, and where; empty if none is."""
+        told: list[str] = []
+        for undo in self.undos.all:
+            if undo.turn[0] == commit and self.undos.in_force(undo):
+                where = short(self._graph.id_of(undo.commit))
+                told.append(f" Turn {undo.turn[1]} of it is undone, by {where}.")
+        return "".join(told)
+
+    def heads(self, commits: Iterable[int]) -> list[int]:
+        """Return the commits among these that count and that none of the others follows.
+
+        Ascending. Linear in the log, however many there are.
+        """
+        counts = {commit: None for commit in commits if self._visible[commit]}
+        followed = bytearray(len(self._graph))
+        heads: list[int] = []
+        for commit in range(len(self._graph) - 1, -1, -1):
+            if commit in counts and not followed[commit]:
+                heads.append(commit)
+            if commit in counts or followed[commit]:
+                for parent in self._graph.parents_of(commit):
+                    followed[parent] = 1
+        return heads[::-1]
+
+    def check(self) -> None:
+        """Assert that authority and undos agree with what is said to count. Slow."""
+        assert len(self._visible) == len(self._graph)
+        self.undos.check()
+        if self._authority is not None:
+            self._authority.check()
+            for commit, visible in enumerate(self._visible):
+                assert self._authority.standing(commit).visible == visible
+                for undo in self.undos.made_in(commit):
+                    assert self.undos.counts(undo) == visible
+
+    def _turns(self, commit: int) -> list[Place]:
+        return [(commit, index) for index in range(self.undos.turn_count(commit))]
