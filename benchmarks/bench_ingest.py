@@ -222,6 +222,10 @@ class _Listener:
         """Never be told: the log comes parents first."""
         raise AssertionError((step, topic, parents, source))
 
+    def keyless(self, step: Step, topic: Topic, epochs: object) -> None:
+        """Never be told: all keys are held."""
+        raise AssertionError((step, topic, epochs))
+
     def refused(
         self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: object
     ) -> None:

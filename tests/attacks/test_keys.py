@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from comity.base.clock import Wall
 from comity.base.errors import Reason
-from comity.base.ids import CommitId, DeviceId
+from comity.base.ids import CommitId, DeviceId, Topic
+from comity.base.limits import KEYS_A_MINUTE_MAX, KEYS_ASKED_MAX
 from comity.log.build import SealedCommit
 from comity.log.entries import AddEntry, EpochEntry, Role, TurnEntry
 from comity.log.graph import Graph
@@ -19,6 +20,10 @@ from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
 from comity.node import admission as admission_module
 from comity.node import journal as journal_module
 from comity.node.epochs import Epochs, Prekeys
+from comity.node.key_requests import KeyRequests
+from comity.node.replica import Replica
+from comity.node.step import Step
+from comity.node.syncing import Syncing
 from comity.wire import codec as codec_module
 from comity.wire import records
 from comity.wire.records import Commit
@@ -120,10 +125,21 @@ def test_17_an_epoch_nobody_can_open_stops_nobody() -> None:
         claim(all(len(replica_of(ref)._orphans) == 1 for ref in refs), "it waits, bounded")
 
 
-@pytest.mark.xfail(strict=True, reason="KEYREQ is missing: who gets no wrap can ask nobody")
-def test_17_who_gets_no_wrap_reads_on() -> None:
-    """A member left out of an epoch learns its key from another member."""
-    with stage(403) as (sim, refs, mallory):
+def _asks_nobody(
+    _syncing: Syncing, _step: Step, _topic: Topic, _epochs: tuple[CommitId, ...]
+) -> None:
+    """Patch out that keys are asked for."""
+
+
+@both
+@pytest.mark.parametrize("lies", [False, True])
+def test_17_who_gets_no_wrap_reads_on(
+    *, lies: bool, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member left out of an epoch learns its key from another member, beside any lies."""
+    if not defended:
+        monkeypatch.setattr(Syncing, "keyless", _asks_nobody)
+    with attack(defended=defended, breaks="b reads on"), stage(403) as (sim, refs, mallory):
         a, b, c = refs
         device = b.node.running()[0].device
         journal = journal_of(a)
@@ -131,10 +147,117 @@ def test_17_who_gets_no_wrap_reads_on() -> None:
         made = mallory.rotate(prekeys=[k for k in mallory.prekeys_at() if k not in of_b])
         for ref in refs:
             mallory.push(ref, [mallory.sent(made)])
+        if lies:
+            line = mallory.line_to(b)
+            wrong = ((made.id, bytes(32)), (CommitId(bytes(32)), bytes(32)))
+            mallory.say(line, records.Keys(mallory.tag(line), wrong))
+        under = mallory.make(
+            mallory.draft(
+                TurnEntry(enter("after")),
+                epoch=made.id,
+                key=mallory.keys[made.id],
+                parents=(made.id,),
+            )
+        )
+        for ref in refs:
+            mallory.push(ref, [mallory.sent(under)])
         agree(sim, [a, c])
-        a.tell(Ledger.enter, "after", 1)
-        agree(sim, [a, c])
+        sim.run(10)
         claim(lines(b) == {"after": 1}, "b reads on")
+        sim.crash(b)
+        sim.restart(b)
+        agree(sim, refs)
+        claim(lines(b) == {"after": 1}, "b reads on")
+
+
+@both
+def test_17_keys_that_nobody_asked_for(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of answers takes no room, and costs its sender more than its victim."""
+    if not defended:
+        monkeypatch.setattr(KeyRequests, "answered", always(answer=True))
+    breaks = "nothing is kept of it"
+    with attack(defended=defended, breaks=breaks), stage(410) as (sim, refs, mallory):
+        line = mallory.line_to(refs[0])
+        for _ in range(200):
+            draw = mallory.entropy.draw
+            keys = tuple((CommitId(draw(32)), draw(32)) for _ in range(64))
+            mallory.say(line, records.Keys(mallory.tag(line), keys))
+        agree(sim, refs)
+        claim(not journal_of(refs[0]).epochs._given, "nothing is kept of it")
+
+
+@both
+def test_17_a_removed_device_asks(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is no member is told no key, on a session that is still open either."""
+    if not defended:
+        monkeypatch.setattr(Replica, "keys_for", _tells_all)
+    breaks = "no key is told to who was removed"
+    with attack(defended=defended, breaks=breaks), stage(411) as (sim, refs, mallory):
+        a = refs[0]
+        asked = mallory.line_to(a)
+        expel(sim, a, mallory.device)
+        mallory.say(asked, records.KeyRequest(mallory.tag(asked), _epochs_of(a)))
+        sim.run(5)
+        told = [r for _, r in mallory.heard if isinstance(r, records.Keys)]
+        claim(not told, "no key is told to who was removed")
+
+
+def _epochs_of(ref: SimRef[Any]) -> tuple[CommitId, ...]:
+    return tuple(epoch for epoch, _ in journal_of(ref).epochs.held)
+
+
+def _tells_all(
+    self: Replica, _peer: DeviceId, epochs: Sequence[CommitId]
+) -> tuple[tuple[CommitId, bytes], ...]:
+    held = dict(self.journal.epochs.held)
+    return tuple((epoch, held[epoch]) for epoch in epochs)
+
+
+def test_17_a_member_is_told_what_it_asks_for() -> None:
+    """Of the epochs asked for, those that are held; so many a minute, and no more."""
+    with stage(412) as (sim, refs, mallory):
+        line = mallory.line_to(refs[0])
+        (held, *_) = _epochs_of(refs[0])
+        lacking = [CommitId(number.to_bytes(32, "big")) for number in range(KEYS_ASKED_MAX - 1)]
+        ask = records.KeyRequest(mallory.tag(line), (*lacking, held))
+        for _ in range(KEYS_A_MINUTE_MAX // KEYS_ASKED_MAX + 3):
+            mallory.say(line, ask)
+        sim.run(5)
+        told = [r for _, r in mallory.heard if isinstance(r, records.Keys)]
+        claim(len(told) == KEYS_A_MINUTE_MAX // KEYS_ASKED_MAX, "no more than a share")
+        claim(all([epoch for epoch, _ in r.keys] == [held] for r in told), "what is held")
+        sim.run(61)
+        mallory.say(line, ask)
+        sim.run(5)
+        claim(len([r for _, r in mallory.heard if isinstance(r, records.Keys)]) == 5, "again")
+
+
+def test_17_junk_epochs_crowd_out_no_other() -> None:
+    """Epochs that nobody can open, by the hundred, do not keep b from asking for a good one."""
+    with stage(413) as (sim, refs, mallory):
+        a, b, c = refs
+        made = mallory.rotate()
+        for number in range(3 * KEYS_ASKED_MAX):
+            broken = bytearray(made.sealed)
+            broken[28 + 32] ^= 1
+            broken[28 + 33 : 28 + 35] = number.to_bytes(2, "big")
+            mallory.push(b, [Commit(bytes(broken), made.beside)])
+        sim.run(2)
+        asked = replica_of(b)._key_requests
+        claim(len(asked) == KEYS_ASKED_MAX, "it asks for so many of one peer")
+        other = Attacker(sim, "other")
+        other.join(a)
+        other.connect(*refs)
+        device = b.node.running()[0].device
+        journal = journal_of(a)
+        of_b = journal._prekeys.of([device], journal.graph, lambda _: True)
+        good = other.rotate(prekeys=[k for k in other.prekeys_at() if k not in of_b])
+        for ref in (a, c, b):
+            other.push(ref, [other.sent(good)])
+        sim.run(20)
+        claim(journal_of(b).graph.index_of(good.id) is not None, "b asked for the good one")
 
 
 @both
@@ -144,6 +267,7 @@ def test_17_a_prekey_put_in_anothers_place(
     """An admin who adds a silent member again, with his own prekey, takes no key from it."""
     if not defended:
         monkeypatch.setattr(Prekeys, "of", _newest_add)
+        monkeypatch.setattr(Syncing, "keyless", _asks_nobody)
     breaks = "the honest replicas agree"
     with (
         attack(defended=defended, breaks=breaks),

@@ -51,6 +51,8 @@ def _records() -> tuple[records.Record, ...]:
         records.Want(tag, (one, two)),
         records.Commits(tag, (commit, commit), 2, last=True),
         records.Receipt(tag, (one, two)),
+        records.KeyRequest(tag, (one, two)),
+        records.Keys(tag, ((one, bytes(32)),)),
         records.JoinRequest(bytes(32)),
         records.Welcome(TOPIC, "t", one, ((one, bytes(32)),), ("r",), ((device, "p"),)),
         records.Peers(((device, "host:1"),)),

@@ -60,6 +60,10 @@ class Told:
         step.report("refused", topic=topic)
         self.refusals.append((commit, refusal.reason))
 
+    def keyless(self, step: Step, topic: Topic, epochs: tuple[CommitId, ...]) -> None:
+        """Shelves hold no keys."""
+        raise AssertionError((step, topic, epochs))
+
     def lacking(
         self,
         step: Step,

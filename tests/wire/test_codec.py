@@ -16,6 +16,7 @@ from comity.base.limits import (
     COMMITS_COUNT_MAX,
     COMMITS_RECORD_BYTES_MAX,
     HEADS_SAID_MAX,
+    KEYS_ASKED_MAX,
     MESSAGE_BYTES_MAX,
     PEERS_RECORD_MAX,
     RECEIPT_IDS_MAX,
@@ -61,6 +62,10 @@ KINDS: dict[str, st.SearchStrategy[Record]] = {
         records.Commits, tags, st.lists(commits, max_size=4).map(tuple), u64, st.booleans()
     ),
     "Receipt": st.builds(records.Receipt, tags, some(ids)),
+    "KeyRequest": st.builds(records.KeyRequest, tags, some(ids)),
+    "Keys": st.builds(
+        records.Keys, tags, st.lists(st.tuples(ids, words), max_size=4).map(tuple)
+    ),
     "JoinRequest": st.builds(records.JoinRequest, words),
     "Welcome": st.builds(
         records.Welcome,
@@ -222,6 +227,15 @@ AT_THE_LIMIT: dict[str, Callable[[int], pb.Record]] = {
             ],
         )
     ),
+    "keys asked for": lambda more: pb.Record(
+        key_request=pb.KeyRequest(tag=T, epochs=many(KEYS_ASKED_MAX + more))
+    ),
+    "keys told": lambda more: pb.Record(
+        keys=pb.Keys(
+            tag=T,
+            keys=[pb.EpochKey(epoch=bytes(32), key=bytes(32))] * (KEYS_ASKED_MAX + more),
+        )
+    ),
     "relays": lambda more: pb.Record(
         welcome=pb.Welcome(
             topic=bytes(32), grant=bytes(32), relays=["x"] * (WELCOME_ADDRESSES_MAX + more)
@@ -268,6 +282,9 @@ def test_limits_hold_to_the_unit(limit: str) -> None:
         pb.Record(receipt=pb.Receipt(tag=T, ids=many(2)[::-1])),
         pb.Record(commits=pb.Commits(tag=T, commits=[pb.Commit(beside=bytes(64))])),
         pb.Record(commits=pb.Commits(tag=T, commits=[pb.Commit(sealed=b"x")])),
+        pb.Record(key_request=pb.KeyRequest(tag=T, epochs=many(2)[::-1])),
+        pb.Record(key_request=pb.KeyRequest(tag=T, epochs=[bytes(16)])),
+        pb.Record(keys=pb.Keys(tag=T, keys=[pb.EpochKey(epoch=bytes(32))])),
         pb.Record(join_request=pb.JoinRequest(prekey=bytes(33))),
         pb.Record(welcome=pb.Welcome(topic=bytes(32))),
         pb.Record(refusal=pb.Refusal(reason=1, tag=bytes(3))),

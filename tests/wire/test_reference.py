@@ -274,6 +274,11 @@ SAID: Final[dict[int, tuple[records.Record, list[tuple[int, int | bytes]]]]] = {
         [(1, TAG), (2, b"\x0a\x06sealed\x12\x40" + bytes(64)), (3, 9), (4, 1)],
     ),
     8: (records.Receipt(TAG, (ONE, TWO)), [(1, TAG), (2, ONE), (2, TWO)]),
+    9: (records.KeyRequest(TAG, (ONE, TWO)), [(1, TAG), (2, ONE), (2, TWO)]),
+    10: (
+        records.Keys(TAG, ((ONE, TWO),)),
+        [(1, TAG), (2, b"\x0a\x20" + ONE + b"\x12\x20" + TWO)],
+    ),
     12: (records.JoinRequest(bytes([7]) * 32), [(1, bytes([7]) * 32)]),
     13: (
         records.Welcome(Topic(ONE), "T", TWO, ((ONE, TWO),), ("r:1",), ((DEVICE, "p:2"),)),

@@ -24,6 +24,10 @@ __all__ = [
     "HANDSHAKE_TIMEOUT",
     "HEADS_LEFT_MAX",
     "HEADS_SAID_MAX",
+    "KEYS_ASKED_MAX",
+    "KEYS_A_MINUTE_MAX",
+    "KEY_ASK_WAIT",
+    "KEY_ASK_WAIT_MAX",
     "MERGE_WAIT",
     "MESSAGE_BYTES_MAX",
     "ORPHANS_BYTES_MAX",
@@ -100,6 +104,19 @@ ANNOUNCE_TAGS_MAX: Final = 1024
 
 WANT_IDS_MAX: Final = 1024
 """Ids in one request."""
+
+KEYS_ASKED_MAX: Final = 64
+"""Keys in one request, and of epochs that one peer brought, asked for at a time: an honest one
+lacks a handful; 2 KiB a request."""
+
+KEYS_A_MINUTE_MAX: Final = 256
+"""Keys that are looked up for one link in a minute; what is more is not answered."""
+
+KEY_ASK_WAIT: Final = Duration(5 * SECOND)
+"""Before a key is asked for again; then twice as long, and so on."""
+
+KEY_ASK_WAIT_MAX: Final = Duration(5 * MINUTE)
+"""The longest such wait: it ends with the orphan that needs the key, or when a member comes."""
 
 VALUE_BYTES_MAX: Final = 64 * 1024
 """One encoded value in a field or a message: larger things are attachments."""

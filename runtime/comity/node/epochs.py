@@ -64,13 +64,25 @@ class Epochs:
         """Take a key that is said to be of this epoch; tell whether to store it as such.
 
         The first one that is named for an epoch is stored, so that a later liar cannot take
-        its place before the commit is here.
+        its place before the commit is here. There is an end to what is taken unproven.
         """
-        self._given[kcommit_of(key)] = key
+        kcommit = kcommit_of(key)
+        if len(self._given) >= _GIVEN_MAX and kcommit not in self._given:
+            return False
+        self._given[kcommit] = key
         if epoch in self._stored:
             return False
         self._stored[epoch] = key
         return True
+
+    def prove(self, epoch: CommitId, key: bytes) -> bool:
+        """Take the key that the commit of this epoch, which waits, commits to.
+
+        Tells whether to store it: in the place of whatever was said before.
+        """
+        self._given[kcommit_of(key)] = key
+        stored, self._stored[epoch] = self._stored.get(epoch), key
+        return stored != key
 
     def given(self, kcommit: bytes) -> ContentKey | None:
         """Return the key that was given and has this commitment."""

@@ -289,9 +289,12 @@ class Journal:
         self._on_insert(inserted, step)
         return inserted
 
-    def learn_key(self, epoch: CommitId, key: bytes, step: Step | None) -> None:
+    def learn_key(
+        self, epoch: CommitId, key: bytes, step: Step | None, *, proven: bool = False
+    ) -> None:
         """Take a content key that somebody gave, durably; see `Epochs` for what it is worth."""
-        if self.epochs.give(epoch, key) and step is not None:
+        take = self.epochs.prove if proven else self.epochs.give
+        if take(epoch, key) and step is not None:
             step.put(Table.EPOCH, rows.epoch_key(self.topic, epoch), key)
 
     def check(self) -> None:

@@ -43,6 +43,8 @@ from comity.wire.records import (
     Codec,
     Commits,
     JoinRequest,
+    KeyRequest,
+    Keys,
     Peers,
     Receipt,
     Reconcile,
@@ -402,6 +404,10 @@ def _size(record: Record) -> int:
             return len(ids) * _ITEM_BYTES
         case Peers(peers):
             return len(peers) * _ADDRESS_BYTES
+        case KeyRequest(_, epochs):
+            return len(epochs) * _ITEM_BYTES
+        case Keys(_, keys):
+            return len(keys) * 2 * _ITEM_BYTES
         case Welcome():
             addresses = len(record.relays) + len(record.peers)
             return len(record.keys) * 2 * _ITEM_BYTES + addresses * _ADDRESS_BYTES

@@ -101,6 +101,10 @@ class Orphans:
             self._remove(orphan)
         return found
 
+    def awaits(self, wants: bytes) -> bool:
+        """Tell whether anything waits for this id or epoch prefix."""
+        return wants in self._waiting
+
     def missing_of(self, source: DeviceId) -> tuple[CommitId, ...]:
         """Return the parents that a peer's commits wait for, in order, each once."""
         account = self._accounts.get(source)

@@ -25,6 +25,7 @@ from comity.node.commands import TopicStatus
 from comity.node.devices import Stranded
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
+from comity.node.key_requests import KeyRequests
 from comity.node.orphans import Orphan, Orphans
 from comity.node.refusals import PASSING
 from comity.node.step import Rows, Step
@@ -49,6 +50,10 @@ class Listener(Protocol):
         self, step: Step, topic: Topic, parents: tuple[CommitId, ...], source: Source
     ) -> None:
         """A commit from this link waits for these parents."""
+        ...
+
+    def keyless(self, step: Step, topic: Topic, epochs: tuple[CommitId, ...]) -> None:
+        """The keys of these epochs are lacking."""
         ...
 
     def refused(
@@ -90,6 +95,7 @@ class Replica:
 
     __slots__ = (
         "_arriving",
+        "_key_requests",
         "_listener",
         "_orphans",
         "_refused",
@@ -118,6 +124,7 @@ class Replica:
         self.stranded: Stranded | None = None
         self._listener = listener
         self._orphans = Orphans()
+        self._key_requests = KeyRequests()
         self._arriving: Source | None = None
         self._refused: dict[CommitId, None] = {}
         self.holdings = Holdings(store)
@@ -140,10 +147,11 @@ class Replica:
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        return earliest(self.beats.deadline, self._orphans.deadline)
+        waiting = earliest(self._orphans.deadline, self._key_requests.deadline)
+        return earliest(self.beats.deadline, waiting)
 
     def tick(self, step: Step) -> None:
-        """Do what time asks for: seal a draft, forget old orphans."""
+        """Do what time asks for: seal a draft, forget old orphans, ask for keys."""
         self.beats.tick(step)
         for orphan in self._orphans.expire(step.instant):
             step.report(
@@ -153,6 +161,12 @@ class Replica:
                 device=orphan.source,
                 detail=orphan.wants.hex()[:8],
             )
+        epochs = self._key_requests.due(
+            step.instant, lambda epoch: self._orphans.awaits(epoch[:EPOCH_PREFIX_BYTES])
+        )
+        if epochs:
+            self._listener.keyless(step, self.topic, epochs)
+            step.touch(self.topic)
 
     def take(self, step: Step, commit: Commit, source: Source) -> None:
         """Accept, park or refuse a commit that a peer delivered, and all that waited for it."""
@@ -183,8 +197,36 @@ class Replica:
         """Hold keys that a member handed over, and try what waited for them."""
         for epoch, key in keys:
             self.journal.learn_key(epoch, key, step)
-            for orphan in self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES]):
-                self.take(step, orphan.commit, (orphan.link, orphan.source))
+            self._retry(step, epoch)
+
+    def member_met(self, step: Step) -> None:
+        """A member is in reach from now on: it may know keys that are lacking."""
+        if len(self._key_requests):
+            self._key_requests.hasten(step.instant)
+            step.touch(self.topic)
+
+    def keys_for(
+        self, peer: DeviceId, epochs: Sequence[CommitId]
+    ) -> tuple[tuple[CommitId, bytes], ...]:
+        """Return the keys that a peer asks for, of those held that it may know.
+
+        Whoever is a member now may know all: either its grant was in the past of the epoch, or
+        it came later, and newcomers read all history. Whoever was removed is none: a key is
+        held only with its epoch accepted, so the removals before it are known here.
+        """
+        authority = self.journal.authority
+        if authority is None or authority.role_of(peer) is None:
+            return ()
+        held = [(epoch, self.journal.epochs.key(epoch)) for epoch in epochs]
+        return tuple([(epoch, key.key) for epoch, key in held if key is not None])
+
+    def keys_answered(self, step: Step, keys: Sequence[tuple[CommitId, bytes]]) -> None:
+        """A peer answered: take the keys that were asked for and prove themselves."""
+        for epoch, key in keys:
+            if self._key_requests.answered(epoch, key):
+                self.journal.learn_key(epoch, key, step, proven=True)
+                self._retry(step, epoch)
+        step.touch(self.topic)
 
     def found(self, step: Step, commit: Commit) -> None:
         """Insert the genesis that this device made."""
@@ -247,6 +289,11 @@ class Replica:
         for awaited in self._orphans.awaited:  # nothing waits for what is here
             assert self.journal.graph.index_of(CommitId(awaited)) is None
 
+    def _retry(self, step: Step, epoch: CommitId) -> None:
+        """Try what waited for the key of an epoch."""
+        for orphan in self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES]):
+            self.take(step, orphan.commit, (orphan.link, orphan.source))
+
     def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
         wants = missing.parents[0] if missing.parents else missing.epoch
         refusal = self._orphans.park(missing.id, commit, source, wants, step.instant)
@@ -256,6 +303,9 @@ class Replica:
         elif missing.parents:
             # One at a time: whoever makes up parents would else use up what is asked of others.
             self._listener.lacking(step, self.topic, missing.parents[:1], source)
+        elif missing.epoch == missing.id[:EPOCH_PREFIX_BYTES]:
+            # What is sealed under an epoch waits for its commit; only that is asked a key for.
+            self._key_requests.want(missing.id, commit.sealed, source[1], step.instant)
 
     def _orphaned(self, missing: Missing) -> Missing | Rejected:
         """Refuse what builds on what was refused for good: it waits for nothing."""

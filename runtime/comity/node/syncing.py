@@ -17,10 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
-from comity.base.clock import SECOND, Duration, Instant, after, earliest
+from comity.base.clock import MINUTE, SECOND, Duration, Instant, after, earliest
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic
-from comity.base.limits import ANNOUNCE_TAGS_MAX, REPORTS_KEPT_MAX, TOPICS_SAID_MAX
+from comity.base.limits import (
+    ANNOUNCE_TAGS_MAX,
+    KEYS_A_MINUTE_MAX,
+    KEYS_ASKED_MAX,
+    REPORTS_KEPT_MAX,
+    TOPICS_SAID_MAX,
+)
 from comity.base.ports import Entropy
 from comity.node import rows
 from comity.node.dialer import Purpose
@@ -28,7 +34,7 @@ from comity.node.effects import AwaitRoom, Table
 from comity.node.links import Link, Links
 from comity.node.peer_view import PeerView
 from comity.node.refusals import PASSING
-from comity.node.replica import Source
+from comity.node.replica import Replica, Source
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
 from comity.protocol.sync import TopicSync
@@ -51,6 +57,8 @@ from comity.wire.records import (
     Commit,
     Commits,
     JoinRequest,
+    KeyRequest,
+    Keys,
     Peers,
     Receipt,
     Reconcile,
@@ -78,7 +86,7 @@ _COMPARE_WAIT: Final = Duration(30 * SECOND)
 class _Table:
     """What one open link has to do with topics."""
 
-    __slots__ = ("farewells", "heard", "machines", "said", "served", "tags")
+    __slots__ = ("farewells", "heard", "keys_told", "machines", "said", "served", "tags")
 
     def __init__(self) -> None:
         self.said: dict[Topic, bytes] = {}
@@ -87,6 +95,7 @@ class _Table:
         self.machines: dict[Topic, TopicSync] = {}
         self.served: list[Topic] = []
         self.farewells: dict[CommitId, None] = {}
+        self.keys_told: tuple[Instant, int] = Instant(0), 0
 
 
 class Syncing:
@@ -224,7 +233,10 @@ class Syncing:
         table.machines[topic] = machine
         self._plan_comparison(link, topic, step)
         self._do(link, topic, machine.start(step.instant), step)
-        if isinstance(holding, Shelf) and holding.doubted:
+        if isinstance(holding, Replica):
+            if link.purpose is not Purpose.RELAY:
+                holding.member_met(step)
+        elif holding.doubted:
             asked = machine.want_again(holding.doubted, step.instant)
             self._follow(link, topic, asked, step)
 
@@ -241,6 +253,8 @@ class Syncing:
                 return self._hear_announce(link, tags, step)
             case Subscribe(topics):
                 return self._hear_subscribe(link, topics, step)
+            case KeyRequest() | Keys():
+                return self._hear_keys(link, record, step)
             case JoinRequest() | Welcome() | Peers():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
             case Summary() | Since() | Reconcile() | Want() | Commits() | Receipt() | Refusal():
@@ -299,6 +313,27 @@ class Syncing:
             if machine is not None and other is not link and doubted:
                 asked = machine.want_again(doubted, step.instant)
                 self._follow(other, topic, asked, step)
+
+    def _hear_keys(self, link: Link, record: KeyRequest | Keys, step: Step) -> Rejected | None:
+        """Answer who lacks keys, or take an answer. Relays have no part in this."""
+        assert link.peer is not None
+        table = self._tables[link.id]
+        topic = table.tags.get(record.tag)
+        replica = None if topic is None else self._desk.replica(topic)
+        if topic not in table.machines or replica is None or link.purpose is Purpose.RELAY:
+            return Rejected(Reason.OUT_OF_TURN, f"{type(record).__name__} of another topic")
+        if isinstance(record, Keys):
+            replica.keys_answered(step, record.keys)
+            return None
+        begun, told = table.keys_told
+        if step.instant >= after(begun, MINUTE):
+            begun, told = step.instant, 0
+        epochs = record.epochs[: max(0, KEYS_A_MINUTE_MAX - told)]
+        table.keys_told = begun, told + len(epochs)
+        keys = replica.keys_for(link.peer, epochs)
+        if keys:
+            self._links.say(link, Keys(record.tag, keys), step)
+        return None
 
     # What machines want
 
@@ -473,6 +508,15 @@ class Syncing:
     def superseded(self, commit: CommitId) -> None:
         """Somebody else writes as this device."""
         self._desk.superseded = commit
+
+    def keyless(self, step: Step, topic: Topic, epochs: tuple[CommitId, ...]) -> None:
+        """Keys are missing: ask every member in reach; the answer proves itself."""
+        for link in self._links.open:
+            table = self._tables[link.id]
+            if topic in table.machines and link.purpose is not Purpose.RELAY:
+                for start in range(0, len(epochs), KEYS_ASKED_MAX):
+                    some = epochs[start : start + KEYS_ASKED_MAX]
+                    self._links.say(link, KeyRequest(table.said[topic], some), step)
 
     def refused(
         self, step: Step, topic: Topic, commit: CommitId, refusal: Rejected, source: Source

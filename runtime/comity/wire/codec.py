@@ -25,6 +25,7 @@ from comity.base.limits import (
     COMMITS_COUNT_MAX,
     COMMITS_RECORD_BYTES_MAX,
     HEADS_SAID_MAX,
+    KEYS_ASKED_MAX,
     MESSAGE_BYTES_MAX,
     PEERS_RECORD_MAX,
     RECEIPT_IDS_MAX,
@@ -106,6 +107,10 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(commits=said)
         case records.Receipt(tag, ids):
             return pb.Record(receipt=pb.Receipt(tag=tag, ids=ids))
+        case records.KeyRequest(tag, epochs):
+            return pb.Record(key_request=pb.KeyRequest(tag=tag, epochs=epochs))
+        case records.Keys(tag, keys):
+            return pb.Record(keys=pb.Keys(tag=tag, keys=_write_keys(keys)))
         case records.JoinRequest(prekey):
             return pb.Record(join_request=pb.JoinRequest(prekey=prekey))
         case records.Welcome():
@@ -135,10 +140,14 @@ def _write_welcome(welcome: records.Welcome) -> pb.Welcome:
         topic=welcome.topic,
         actor_type=welcome.actor_type,
         grant=welcome.grant,
-        keys=[pb.EpochKey(epoch=epoch, key=key) for epoch, key in welcome.keys],
+        keys=_write_keys(welcome.keys),
         relays=welcome.relays,
         peers=_write_peers(welcome.peers),
     )
+
+
+def _write_keys(keys: Iterable[tuple[CommitId, bytes]]) -> list[pb.EpochKey]:
+    return [pb.EpochKey(epoch=epoch, key=key) for epoch, key in keys]
 
 
 def _write_peers(peers: Iterable[tuple[DeviceId, str]]) -> list[pb.Peer]:
@@ -242,22 +251,37 @@ def _read_receipt(said: pb.Receipt) -> Record:
     return records.Receipt(_tag(said.tag), ids)
 
 
+def _read_key_request(said: pb.KeyRequest) -> Record:
+    epochs = _ids(said.epochs, KEYS_ASKED_MAX)
+    _ascending(epochs, "epochs")
+    return records.KeyRequest(_tag(said.tag), epochs)
+
+
+def _read_keys(said: pb.Keys) -> Record:
+    return records.Keys(_tag(said.tag), _keys(said.keys, KEYS_ASKED_MAX))
+
+
+def _keys(said: Sequence[pb.EpochKey], most: int) -> tuple[tuple[CommitId, bytes], ...]:
+    if len(said) > most:
+        raise Malformed(f"{len(said)} keys where {most} are the most")
+    return tuple(
+        (CommitId(_fixed(k.epoch, ID_BYTES, "an epoch")), _fixed(k.key, KEY_BYTES, "a key"))
+        for k in said
+    )
+
+
 def _read_join(said: pb.JoinRequest) -> Record:
     return records.JoinRequest(_fixed(said.prekey, KEY_BYTES, "a prekey"))
 
 
 def _read_welcome(said: pb.Welcome) -> Record:
-    if len(said.keys) > WELCOME_KEYS_MAX or len(said.relays) > WELCOME_ADDRESSES_MAX:
-        raise Malformed("a welcome with too many keys or relays")
-    keys = tuple(
-        (CommitId(_fixed(k.epoch, ID_BYTES, "an epoch")), _fixed(k.key, KEY_BYTES, "a key"))
-        for k in said.keys
-    )
+    if len(said.relays) > WELCOME_ADDRESSES_MAX:
+        raise Malformed("a welcome with too many relays")
     return records.Welcome(
         Topic(_fixed(said.topic, ID_BYTES, "a topic")),
         _text(said.actor_type, _NAME_BYTES_MAX, "an actor type"),
         CommitId(_fixed(said.grant, ID_BYTES, "a grant")),
-        keys,
+        _keys(said.keys, WELCOME_KEYS_MAX),
         tuple(_text(relay, _NAME_BYTES_MAX, "an address") for relay in said.relays),
         _peers(said.peers, WELCOME_ADDRESSES_MAX),
     )
@@ -303,6 +327,8 @@ _READERS: Final = cast(
         "want": _read_want,
         "commits": _read_commits,
         "receipt": _read_receipt,
+        "key_request": _read_key_request,
+        "keys": _read_keys,
         "join_request": _read_join,
         "welcome": _read_welcome,
         "peers": _read_peers,

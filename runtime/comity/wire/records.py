@@ -22,6 +22,8 @@ __all__ = [
     "Commit",
     "Commits",
     "JoinRequest",
+    "KeyRequest",
+    "Keys",
     "Peers",
     "Receipt",
     "Reconcile",
@@ -124,6 +126,28 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """Ask a member for the keys of epochs whose commits are here and do not open.
+
+    epochs: ids of epoch commits, sorted, no duplicates, at most 64.
+    """
+
+    tag: bytes
+    epochs: tuple[CommitId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys that were asked for: (epoch commit id, key), at most 64.
+
+    The id fixes the commitment to the key, so that whoever asked can tell a wrong one.
+    """
+
+    tag: bytes
+    keys: tuple[tuple[CommitId, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequest:
     """Ask to be admitted by the invite whose seed this session was made with.
 
@@ -178,6 +202,8 @@ Record = (
     | Want
     | Commits
     | Receipt
+    | KeyRequest
+    | Keys
     | JoinRequest
     | Welcome
     | Peers

@@ -73,7 +73,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
-    """Numbers 1..15 take one byte of tag. 1..9 are sync, 12..14 joining, 15 refusals; 16..31 are
+    """Numbers 1..15 take one byte of tag. 1..8 are sync, 9 and 10 keys, 12..14 joining, 15 refusals; 16..31 are
     kept for envelopes, 32..47 for relays, 48..63 for the overlay.
     """
 
@@ -87,6 +87,8 @@ class Record(_message.Message):
     WANT_FIELD_NUMBER: _builtins.int
     COMMITS_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    KEY_REQUEST_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
     JOIN_REQUEST_FIELD_NUMBER: _builtins.int
     WELCOME_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
@@ -108,6 +110,10 @@ class Record(_message.Message):
     @_builtins.property
     def receipt(self) -> Global___Receipt: ...
     @_builtins.property
+    def key_request(self) -> Global___KeyRequest: ...
+    @_builtins.property
+    def keys(self) -> Global___Keys: ...
+    @_builtins.property
     def join_request(self) -> Global___JoinRequest: ...
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
@@ -126,16 +132,18 @@ class Record(_message.Message):
         want: Global___Want | None = ...,
         commits: Global___Commits | None = ...,
         receipt: Global___Receipt | None = ...,
+        key_request: Global___KeyRequest | None = ...,
+        keys: Global___Keys | None = ...,
         join_request: Global___JoinRequest | None = ...,
         welcome: Global___Welcome | None = ...,
         peers: Global___Peers | None = ...,
         refusal: Global___Refusal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "join_request", "welcome", "peers", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "join_request", "welcome", "peers", "refusal"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -392,6 +400,62 @@ class Receipt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class KeyRequest(_message.Message):
+    """Ask a member for the keys of epochs whose commits are here and do not open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    tag: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """32 bytes each, ascending, at most 64: ids of epoch commits"""
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.bytes = ...,
+        epochs: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRequest: _TypeAlias = KeyRequest  # noqa: Y015
+
+@_typing.final
+class Keys(_message.Message):
+    """Keys that were asked for, of as many of the epochs as the sender can and may tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    tag: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochKey]:
+        """at most 64"""
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.bytes = ...,
+        keys: _abc.Iterable[Global___EpochKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Keys: _TypeAlias = Keys  # noqa: Y015
 
 @_typing.final
 class JoinRequest(_message.Message):
