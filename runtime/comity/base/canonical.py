@@ -104,12 +104,16 @@ class Reader:
         if position < end and data[position] < 0x80:  # most lengths and counts are small
             self._position = position + 1
             return data[position]
-        if position + 2 < end:  # two or three bytes, as below
-            second, third = data[position + 1], data[position + 2]
+        if position + 1 < end:  # two or three bytes, as below
+            second = data[position + 1]
             if 0 < second < 0x80:
                 self._position = position + 2
                 return data[position] & 0x7F | second << 7
-            if second > 0x7F and 0 < third < 0x80:
+            if (
+                position + 2 < end
+                and second > 0x7F
+                and 0 < (third := data[position + 2]) < 0x80
+            ):
                 self._position = position + 3
                 return data[position] & 0x7F | (second & 0x7F) << 7 | third << 14
         value = shift = 0
@@ -140,6 +144,17 @@ class Reader:
         if length > bytes_max:
             raise Malformed(f"{length} bytes where {bytes_max} is the most")
         return self.take(length)
+
+    def short_blob(self) -> bytes | None:
+        """Return a blob of less than 128 bytes; if none is next, None, and nothing is read."""
+        data, position = self._data, self._position
+        if position < self._end and data[position] < 0x80:
+            start = position + 1
+            stop = start + data[position]
+            if stop <= self._end:
+                self._position = stop
+                return data[start:stop]
+        return None
 
     def text(self, bytes_max: int) -> str:
         """Return a string written as a blob of UTF-8; surrogates are malformed."""

@@ -222,10 +222,12 @@ def _encode_str(value: str) -> bytes:
 
 
 def _decode_str(reader: Reader) -> str:
-    size = reader.varint()
-    if size > VALUE_BYTES_MAX - 3:
-        raise BadValue(f"a str of {size} bytes at {reader.position}")
-    data = reader.take(size)
+    data = reader.short_blob()
+    if data is None:
+        size = reader.varint()
+        if size > VALUE_BYTES_MAX - 3:
+            raise BadValue(f"a str of {size} bytes at {reader.position}")
+        data = reader.take(size)
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -86,6 +86,7 @@ class Elements:
         "_contents",
         "_critical",
         "_hidden",
+        "_is_open",
         "_missing",
         "_moved",
         "_newest",
@@ -119,6 +120,7 @@ class Elements:
         self._hidden: set[int] = set()
         self._out: frozenset[int] = _NOBODY
         self._missing: frozenset[int] = _NOBODY
+        self._is_open = False
         self._unbound: list[tuple[int, Sequence[Operation]]] = []
 
     def __len__(self) -> int:
@@ -141,7 +143,19 @@ class Elements:
 
     def begin(self) -> None:
         """Begin a turn of this device: positions count in the list as it is."""
-        self._close()
+        if self._is_open:
+            self._close()
+
+    def insert(self, turn: int, position: int, value: Value) -> None:
+        """Insert one value as the first operation of the open turn; faster than `write`."""
+        self._turns.append(turn)
+        self._critical.append(1)
+        slots = self.slots
+        if position == slots.length and slots.push():
+            self._slot_turns.append(turn)
+            self._values.append(value)
+        else:
+            self._insert(turn, slots.at(position - 1), (value,))
 
     def write(self, turn: int, operation: Operation) -> None:
         """Do one operation that fits in the open turn."""
@@ -212,12 +226,16 @@ class Elements:
         self._settled = turn
         if self._unbound and self._unbound[0][0] < turn:
             self._unbound.clear()
-        missing = self._missing_from(turn)
-        if missing or self._hidden or self._causality.hidden_before(turn):
-            self._open(missing, missing | self._hidden_in(turn))
+        turns, causality = self._turns, self._causality
+        if turns and self._critical[-1] and causality.before(turns[-1], turn):  # as mostly
+            missing = _NOBODY
         else:
+            missing = self._missing_from(turn)
+        if missing or self._hidden or causality.hidden_before(turn):
+            self._open(missing, missing | self._hidden_in(turn))
+        elif self._is_open:
             self._close()
-        self._turns.append(turn)
+        turns.append(turn)
         self._critical.append(not missing)
         if len(operations) == 1 and self._push(turn, operations[0]):
             return True
@@ -246,6 +264,7 @@ class Elements:
     def check(self) -> None:
         """Assert that all derived state follows from what was done. O(n^2)."""
         self.slots.check()
+        assert self._is_open or not (self._missing or self._out or self.slots.seen is not None)
         assert len(self._slot_turns) == len(self._values) == len(self.slots)
         assert list(self._turns) == sorted(set(self._turns))
         assert len(self._critical) == len(self._turns)
@@ -414,9 +433,11 @@ class Elements:
     def _open(self, missing: frozenset[int], out: frozenset[int]) -> None:
         """Make the version without some turns the one that positions count in."""
         self._missing = missing
+        self._is_open = True
         if not out ^ self._hidden:
             self._close()
             self._missing = missing
+            self._is_open = bool(missing)
             return
         if self.slots.seen is None:
             self.slots.fork()
@@ -433,6 +454,7 @@ class Elements:
         """Make the list as it is the version that positions count in."""
         self.slots.join()
         self._missing = self._out = _NOBODY
+        self._is_open = False
 
     def _touched(self, turn: int) -> Iterable[int]:
         """Return the elements that a turn made, set, deleted or moved."""

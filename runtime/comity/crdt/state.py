@@ -17,7 +17,7 @@ Source: PROTOCOL section 2, ARCHITECTURE invariant 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum, unique
 from operator import attrgetter
 from types import MappingProxyType
@@ -56,6 +56,9 @@ class ChangeKind(StrEnum):
     REFUSED = "refused"
 
 
+_WRITTEN: Final = ChangeKind.WRITTEN
+
+
 class Change(NamedTuple):
     """What one turn did to one field; the values are to be read from the field.
 
@@ -70,6 +73,10 @@ class Change(NamedTuple):
     turn: int
     keys: tuple[object, ...] = ()
     refusal: Rejected | None = None
+
+
+_change: Final[Callable[[type[Change], tuple[object, ...]], Change]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""Makes a named tuple in half the time: one is made for every turn of every replica."""
 
 
 class State:
@@ -328,4 +335,4 @@ def _fold(turn: int, law: Law, name: str, reader: Reader) -> Change:
         reason = Reason.BAD_VALUE if isinstance(error, BadValue) else Reason.MALFORMED
         refusal = Rejected(reason, f"field {name!r} in turn {turn}: {error}")
         return Change(name, ChangeKind.REFUSED, turn, (), refusal)
-    return Change(name, ChangeKind.WRITTEN, turn, law.fold(turn, parsed))
+    return _change(Change, (name, _WRITTEN, turn, law.fold(turn, parsed), None))

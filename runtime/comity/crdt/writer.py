@@ -97,7 +97,9 @@ class Writer:
                 "was removed, or has not got its rights yet (the list of members tells); to "
                 "write, use an admin's invite for a 'writer' here"
             )
-        self.charge(field, GROUP_BYTES_MAX)
+        if self.bytes_left < GROUP_BYTES_MAX:
+            self.charge(field, GROUP_BYTES_MAX)  # raises
+        self.bytes_left -= GROUP_BYTES_MAX
         field.enter(self.turn)
         self.entered.append(field)
 
