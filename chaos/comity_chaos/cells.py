@@ -18,7 +18,13 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from comity.actor.actor_type import ActorType
-from comity.actor.awaiting import Foreign, Sleep, Work, not_awaitable
+from comity.actor.awaiting import (
+    Foreign,
+    Sleep,
+    Unknown,
+    Work,
+    not_awaitable,
+)
 from comity.actor.cell import Cell, Phase
 from comity.actor.changes import FieldChange
 from comity.actor.fold import CellEvent, Fold, TurnEnded
@@ -144,7 +150,9 @@ class _Hosted:
         return self.opened is not None and self.opened.is_asleep
 
     def reply(self, reply: Reply[Any], outcome: Outcome) -> None:
-        """Give a reply once what it shows is durable."""
+        """Give a reply once what it shows is durable, unless nobody waits for it any more."""
+        if reply.done:
+            return
         if outcome.serial > self.released or self.held:
             self.held.append((outcome.serial, reply, outcome))
         else:
@@ -209,7 +217,7 @@ class _Hosted:
         if item is None:
             return
         cut = self.cell.interrupt(item.name)
-        if cut is not None and item.reply is not None:
+        if cut is not None and item.reply is not None and not item.reply.done:
             item.reply.settle(Outcome(None, cut[0], 0, b""))
 
     def scatter(self) -> None:
@@ -343,11 +351,22 @@ class Cells:
         """Return a hosted cell."""
         return self._hosted[topic].cell
 
-    def post(self, topic: Topic, message: Message, reply: Reply[Any] | None) -> None:
-        """Put a message into a mailbox."""
+    def post(
+        self,
+        topic: Topic,
+        message: Message,
+        reply: Reply[Any] | None,
+        *,
+        deadline: float | None = None,
+    ) -> None:
+        """Put a message into a mailbox. deadline: seconds until its reply is Unknown."""
         hosted = self._hosted[topic]
         if reply is not None:
             reply.answerer = hosted
+            if deadline is not None:
+                late = Unknown(f"no reply to {message.method} within {deadline:g} seconds")
+                expire = partial(_expire, reply, Outcome(None, late, 0, b""))
+                self.clockwork.later(nanoseconds(deadline), expire)
         hosted.mailbox.append(_Item(message, reply))
 
     def fold(self, fold: Fold) -> None:
@@ -366,7 +385,8 @@ class Cells:
         count = 0
         while hosted.held and hosted.held[0][0] <= hosted.released:
             _, reply, outcome = hosted.held.popleft()
-            reply.settle(outcome)
+            if not reply.done:
+                reply.settle(outcome)
             count += 1
         return count
 
@@ -442,6 +462,9 @@ class Cells:
             return f"{item.name} on"
         item = hosted.mailbox.popleft()
         ring = item.work
+        if isinstance(ring, Message) and item.reply is not None and item.reply.done:
+            self.dead_letters.append((ring, "its deadline passed before it was handled"))
+            return f"{item.name} late"
         if not (isinstance(ring, Timer) and (ring.is_over or not cell.serves(ring.function))):
             self._ended(hosted, item, item.begin(cell))
         return item.name
@@ -539,7 +562,7 @@ class Cells:
         refusal = UsageError(f"{hosted.label} has stopped: {cause!r}")
         hosted.cut_off()
         for item in hosted.mailbox:
-            if item.reply is not None:
+            if item.reply is not None and not item.reply.done:
                 item.reply.settle(Outcome(None, refusal, 0, b""))
             elif isinstance(item.work, Message):
                 self.dead_letters.append((item.work, "its actor stopped"))
@@ -556,6 +579,11 @@ class Cells:
 
 _CHILD: Final = b"a child on this device: "
 _LOOK_AGAIN: Final = Duration(MILLISECOND)
+
+
+def _expire(reply: Reply[Any], late: Outcome) -> None:
+    if not reply.done:
+        reply.settle(late)
 
 
 def _raising(error: Exception) -> Callable[[], None]:

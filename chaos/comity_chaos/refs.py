@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, over
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.changes import FieldChange, Pending
+from comity.actor.facet import Facet, Interface
 from comity.base.ids import CommitId, Topic
 from comity_chaos.node import SimNode
 from comity_chaos.replies import Reply
@@ -22,6 +23,7 @@ __all__ = ["Heard", "Host", "Settled", "SimRef"]
 
 A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", bound=Actor, covariant=True)
+I = TypeVar("I", bound=Interface)  # noqa: E741  (of Interface)
 R = TypeVar("R")
 P = ParamSpec("P")
 
@@ -85,11 +87,12 @@ class Heard:
 class SimRef(Generic[A_co]):
     """One node's replica of the shared actor."""
 
-    __slots__ = ("_host", "part")
+    __slots__ = ("_host", "deadline", "part")
 
-    def __init__(self, host: Host, part: Part) -> None:
-        """Only `Sim` makes these."""
+    def __init__(self, host: Host, part: Part, *, deadline: float | None = None) -> None:
+        """Only `Sim` makes these. deadline: of each ask, in simulated seconds."""
         self._host = host
+        self.deadline = deadline
         self.part = part
 
     def __repr__(self) -> str:
@@ -156,6 +159,14 @@ class SimRef(Generic[A_co]):
         heard = Heard()
         self.part.cell.listen(heard)
         return heard
+
+    def options(self, *, deadline: float | None = None) -> SimRef[A_co]:
+        """Return a ref whose asks have a deadline, in simulated seconds."""
+        return SimRef(self._host, self.part, deadline=deadline)
+
+    def facet(self, interface: type[I], /) -> Facet[I]:
+        """Return a ref that lets only the messages of an interface through."""
+        return Facet(self, interface)
 
     @property
     def state(self) -> Mapping[str, object]:

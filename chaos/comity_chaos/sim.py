@@ -399,7 +399,8 @@ class Sim:
         """Put a message into the mailbox of a replica. Raises: UsageError if it is off."""
         ref.node.require_up()
         _, cells = ref.node.running()
-        cells.post(ref.topic, ref.actor_type.message(method, arguments, keywords), reply)
+        message = ref.actor_type.message(method, arguments, keywords)
+        cells.post(ref.topic, message, reply, deadline=ref.deadline)
         self.world.poke(ref.node)
 
     def _refer(self, node: SimNode, actor_type: ActorType, topic: Topic) -> SimRef[Actor]:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from comity.actor.actor import Actor
-    from comity.actor.awaiting import Interrupted
+    from comity.actor.awaiting import Interrupted, Unknown
     from comity.actor.changes import FieldChange, Range, on_change
+    from comity.actor.facet import Facet, Interface, Revoked
     from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
     from comity.api.node import Node
@@ -54,8 +55,10 @@ __all__ = [
     "DeadlineError",
     "Down",
     "Escalate",
+    "Facet",
     "FieldChange",
     "Flag",
+    "Interface",
     "Interrupted",
     "LinkError",
     "List",
@@ -69,11 +72,13 @@ __all__ = [
     "Register",
     "Rejected",
     "Restart",
+    "Revoked",
     "RightsError",
     "Set",
     "Stop",
     "StoreError",
     "Text",
+    "Unknown",
     "UsageError",
     "WorldError",
     "field",
@@ -87,28 +92,32 @@ _HOMES: Final = {
     "ComityError": "comity.base.errors",
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
-    "FieldChange": "comity.actor.changes",
     "Down": "comity.actor.supervision",
     "Escalate": "comity.actor.supervision",
+    "Facet": "comity.actor.facet",
+    "FieldChange": "comity.actor.changes",
     "Flag": "comity.crdt.flag",
+    "Interface": "comity.actor.facet",
     "Interrupted": "comity.actor.awaiting",
     "LinkError": "comity.base.errors",
     "List": "comity.crdt.list_view",
     "Map": "comity.crdt.views",
     "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",
-    "Range": "comity.actor.changes",
     "Poisonous": "comity.actor.supervision",
+    "Range": "comity.actor.changes",
     "Reason": "comity.base.errors",
     "Ref": "comity.api.ref",
     "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",
     "Restart": "comity.actor.supervision",
+    "Revoked": "comity.actor.facet",
     "RightsError": "comity.base.errors",
     "Set": "comity.crdt.views",
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",
+    "Unknown": "comity.actor.awaiting",
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
     "field": "comity.crdt.descriptor",

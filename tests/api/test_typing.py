@@ -19,6 +19,8 @@ _WRONG = (
     "todo.tell(str.upper)",
     "text: str = todo.ask(Todo.fetch, 'milk').get()",
     "todo.ask(Todo.fetch, 3)",
+    "reader.ask(Todo.finish, 'milk')",
+    "reader.ask(Reader.add, 3)",
     "number: str = todo.ask(Todo.add, 'milk').get()",
 )
 

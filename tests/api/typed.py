@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from comity import Actor, Counter, Map, Node, Register, Set
+from comity import Actor, Counter, Interface, Map, Node, Register, Set
 from comity.drivers.dispatch.future import Future
 
 
@@ -35,6 +35,14 @@ class Todo(Actor):
         return text.encode()
 
 
+class Reader(Interface):
+    """What a holder may call."""
+
+    def add(self, what: str) -> int:
+        """Add."""
+        raise NotImplementedError
+
+
 def use(node: Node) -> None:
     """Every call is typed by the method itself."""
     todo = node.create(Todo)
@@ -47,3 +55,5 @@ def use(node: Node) -> None:
     fetched = todo.ask(Todo.fetch, "milk")
     _ = assert_type(fetched, Future[bytes])
     todo.tell(Todo.fetch, "milk")
+    reader = todo.options(deadline=2).facet(Reader)
+    _ = assert_type(reader.ask(Reader.add, "milk"), Future[int])

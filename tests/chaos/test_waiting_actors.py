@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from comity import UsageError
+from comity import Interface, Revoked, Unknown, UsageError
 from comity.actor.awaiting import Interrupted
 from comity.actor.waits import DeadlockError
 from comity_chaos import Sim
@@ -117,3 +117,38 @@ def test_time_and_chance_are_those_of_the_seed() -> None:
 
     assert rolls(6) == rolls(6)
     assert rolls(6) != rolls(7)
+
+
+def test_a_deadline_passes_in_virtual_time() -> None:
+    """What had not begun by then is not handled."""
+    with Sim(seed=8, nodes=1) as sim:
+        (a,) = sim.share(Courier)
+        a.tell(Courier.rest, 100)
+        late = a.options(deadline=50).ask(Courier.add, 5)
+        fine = a.options(deadline=500).ask(Courier.add, 7)
+        sim.run(51)
+        with pytest.raises(Unknown):
+            _ = late.value
+        sim.run(100)
+        assert fine.value == 9
+        assert sim.settle().state == {"count": 9}
+
+
+class Adder(Interface):
+    """Adds."""
+
+    def add(self, number: int) -> int:
+        """Count."""
+        raise NotImplementedError
+
+
+def test_a_facet_of_a_simulated_actor() -> None:
+    """Lets through what it names, until it is taken back."""
+    with Sim(seed=9, nodes=1) as sim:
+        (a,) = sim.share(Courier)
+        adder, revoke = a.facet(Adder).revocable()
+        adder.tell(Adder.add, 4)
+        revoke()
+        with pytest.raises(Revoked):
+            adder.tell(Adder.add, 4)
+        assert sim.settle().state == {"count": 4}

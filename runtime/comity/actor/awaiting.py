@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Final, TypeGuard
 
-from comity.base.errors import UsageError, WorldError
+from comity.base.errors import DeadlineError, UsageError, WorldError
 
 __all__ = [
     "Foreign",
@@ -27,6 +27,7 @@ __all__ = [
     "Interrupted",
     "Paused",
     "Sleep",
+    "Unknown",
     "Work",
     "is_coroutine",
     "not_awaitable",
@@ -53,6 +54,13 @@ class Interrupted(WorldError):
             retry=False,
         )
         self.stretch = stretch
+
+
+class Unknown(DeadlineError):
+    """The deadline of a message passed without a reply.
+
+    Whether it took effect, or will, is not known; one that had not begun is not begun.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -415,9 +415,11 @@ class Node:
 
     # For refs
 
-    def deliver(self, topic: Topic, message: Message) -> Future[Any]:
+    def deliver(
+        self, topic: Topic, message: Message, *, deadline: float | None = None
+    ) -> Future[Any]:
         """Send a message to an actor that is open here; the future is its reply."""
-        return self._dispatcher.ask(topic, message)
+        return self._dispatcher.ask(topic, message, deadline=deadline)
 
     def drop_in(self, topic: Topic, message: Message) -> None:
         """Send a message to an actor that is open here, and do not wait."""

@@ -24,8 +24,11 @@ from typing import (
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
+from comity.actor.facet import Facet, Interface
 from comity.actor.message import Message
+from comity.actor.timers import nanoseconds
 from comity.api.changes import Changes, Feed
+from comity.api.proxy import Proxy
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
 
@@ -40,6 +43,7 @@ __all__ = ["INVITE_LIFETIME", "Ref"]
 
 A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", bound=Actor, covariant=True)
+I = TypeVar("I", bound=Interface)  # noqa: E741  (of Interface)
 R = TypeVar("R")
 P = ParamSpec("P")
 
@@ -50,10 +54,13 @@ INVITE_LIFETIME = timedelta(days=7)
 class Ref(Generic[A_co]):
     """An actor that this node holds a replica of. Made by `Node.create` and `Node.open`."""
 
-    __slots__ = ("_node", "_type", "topic")
+    __slots__ = ("_deadline", "_node", "_type", "topic")
 
-    def __init__(self, node: Node, actor_type: ActorType, topic: Topic) -> None:
-        """Only nodes make refs."""
+    def __init__(
+        self, node: Node, actor_type: ActorType, topic: Topic, *, deadline: float | None = None
+    ) -> None:
+        """Only nodes make refs. deadline: of each ask, in seconds."""
+        self._deadline = deadline
         self._node = node
         self._type = actor_type
         self.topic = topic
@@ -112,7 +119,34 @@ class Ref(Generic[A_co]):
         Raises: UsageError if `method` is not a message of this actor; MailboxFull (a
             WorldError) if there is no room in time, or at once within an asyncio loop.
         """
-        return self._node.deliver(self.topic, self._message(method, arguments, keywords))
+        message = self._message(method, arguments, keywords)
+        return self._node.deliver(self.topic, message, deadline=self._deadline)
+
+    def options(self, *, deadline: float | None = None) -> Ref[A_co]:
+        """Return a ref whose asks have options: `todo.options(deadline=2).ask(Todo.add, "x")`.
+
+        deadline: seconds after which the reply is an `Unknown`. A message that has not begun
+        by then is not begun; of one that has nothing is known.
+
+        Raises: UsageError if the time is negative.
+        """
+        if deadline is not None:
+            nanoseconds(deadline)
+        return Ref(self._node, self._type, self.topic, deadline=deadline)
+
+    def proxy(self) -> Proxy:
+        """Return what is called like an object: `proxy.add("x")` is an ask.
+
+        `proxy.add.defer("x")` is a tell. Without types, which `ask` and `tell` know.
+        """
+        return Proxy(self)
+
+    def facet(self, interface: type[I], /) -> Facet[I]:
+        """Return a ref that lets only the messages of an interface through.
+
+        Raises: UsageError that lists which methods of the interface the actor does not have.
+        """
+        return Facet(self, interface)
 
     def tell(
         self: Ref[A],

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
@@ -27,6 +28,7 @@ import pykka
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
+from comity.actor.awaiting import Unknown
 from comity.actor.cell import Cell
 from comity.actor.fold import CellEvent, Fold, Folded
 from comity.actor.message import Message
@@ -243,14 +245,22 @@ class Dispatcher:
         if host is None or not self._put(host, message, None):
             raise _stopped(topic)
 
-    def ask(self, topic: Topic, message: Message) -> Future[Any]:
+    def ask(
+        self, topic: Topic, message: Message, *, deadline: float | None = None
+    ) -> Future[Any]:
         """Put a message into an actor's mailbox; return the future of its reply.
+
+        deadline: seconds after which it is Unknown; a message that waits then is not handled.
 
         The reply is what the handler returns or raises, once it is durable; ActorStopped if
         the actor is not hosted here or stops first. Raises: MailboxFull, as `tell`.
         """
         future = self._post(topic, message)
         future.subject = message.method
+        if deadline is not None:
+            late = Unknown(f"no reply to {message.method} within {deadline:g} seconds")
+            alarm = self._alarms.after(deadline, partial(future.expire, late))
+            future.follow(lambda _: alarm.cancel())
         return future
 
     def call(self, topic: Topic, fn: Callable[[Cell], T]) -> Future[T]:

@@ -31,6 +31,7 @@ from typing import Any, Final, TypeVar, cast
 
 import pykka
 
+from comity.actor.awaiting import Unknown
 from comity.actor.waits import Answerer
 from comity.base.errors import UsageError
 from comity.drivers.dispatch.errors import ReplyTimeout
@@ -162,6 +163,20 @@ class Future(pykka.Future[T]):
         it must be quick and must not wait. What it raises is logged.
         """
         self._is_read = True  # or will be: whoever is called has it in hand
+        self.follow(callback)
+
+    def expire(self, error: Exception) -> None:
+        """Give an error unless there is a reply; `is_expired` from then on."""
+        with suppress(UsageError):
+            self.fail(error)
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether nobody waits for the reply any more, since its deadline passed."""
+        return self._done and type(self._error) is Unknown
+
+    def follow(self, callback: Callable[[Future[T]], object]) -> None:
+        """Call back as `add_done_callback` does; for who does not look at the reply."""
         with self._lock:
             if not self._done:
                 is_first = self._callbacks is None

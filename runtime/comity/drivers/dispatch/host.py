@@ -207,7 +207,10 @@ class CellHost(Services):
         work, reply_to = item
         match work:
             case Message():
-                self._ended(self.cell.run(work), work, reply_to)
+                if reply_to is not None and reply_to.is_expired:
+                    self._bury(work, "its deadline passed before it was handled")
+                else:
+                    self._ended(self.cell.run(work), work, reply_to)
             case Call(function):
                 self._call(function, reply_to)
             case Ring(timer):
