@@ -13,7 +13,7 @@ Source: ARCHITECTURE 'Who owns what'; decision 0018.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -26,7 +26,6 @@ from comity.actor.awaiting import (
     not_awaitable,
 )
 from comity.actor.cell import Cell, Phase
-from comity.actor.changes import FieldChange
 from comity.actor.fold import CellEvent, Fold, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.randomness import Randomness
@@ -37,7 +36,7 @@ from comity.base.clock import MILLISECOND, Duration, Instant, Moment
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
 from comity.log.graph import Graph
-from comity_chaos.replies import Reply
+from comity_chaos.replies import Reply, Told
 
 __all__ = ["Cells", "Clockwork", "Reply"]
 
@@ -75,23 +74,6 @@ class Clockwork(Protocol):
     def refer(self, actor_type: ActorType, topic: Topic) -> object:
         """Make the ref of a child."""
         ...
-
-
-class _Told(Reply[None]):
-    """What is said to who listens, in the order of the replies."""
-
-    __slots__ = ("_cell", "_news")
-
-    def __init__(self, cell: Cell, news: Sequence[FieldChange]) -> None:
-        super().__init__()
-        self._cell = cell
-        self._news = news
-
-    def settle(self, outcome: Outcome) -> None:
-        """Tell all who listen."""
-        super().settle(outcome)
-        for listener in self._cell.listeners:
-            listener.tell(self._news)
 
 
 class _Hosted:
@@ -439,7 +421,7 @@ class Cells:
         if failed:
             self._supervise(hosted, failed[0][1], None)
         if cell.listeners:
-            hosted.reply(_Told(cell, news), Outcome(None, None, cell.serial, b""))
+            hosted.reply(Told(cell, news), Outcome(None, None, cell.serial, b""))
 
     def _run(self, hosted: _Hosted) -> str:
         cell = hosted.cell

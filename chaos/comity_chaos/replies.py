@@ -1,20 +1,22 @@
 """The reply to one message of a simulated actor.
 
-Owns: its outcome, and who waits for it. May not know: cells, time. A handler awaits it as it
-does the futures of `comity.drivers.dispatch`; a test reads it once the simulation ran.
+Owns: its outcome, and who waits for it. May not know: how cells run, time. A handler awaits
+it as it does the futures of `comity.drivers.dispatch`; a test reads it once the simulation ran.
 Source: API 'Testing, the same classes'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
+from comity.actor.cell import Cell
+from comity.actor.changes import FieldChange
 from comity.actor.message import Outcome
 from comity.actor.waits import Answerer
 from comity.base.errors import UsageError
 
-__all__ = ["Reply"]
+__all__ = ["Reply", "Told"]
 
 T = TypeVar("T")
 
@@ -80,3 +82,21 @@ class Reply(Generic[T]):
     def error(self) -> Exception | None:
         """What the handler raised, if it is known and did."""
         return None if self.outcome is None else self.outcome.error
+
+
+class Told(Reply[None]):
+    """What is said to who listens, in the order of the replies."""
+
+    __slots__ = ("_cell", "_news")
+
+    def __init__(self, cell: Cell, news: Sequence[FieldChange]) -> None:
+        """Start without an outcome."""
+        super().__init__()
+        self._cell = cell
+        self._news = news
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell all who listen."""
+        super().settle(outcome)
+        for listener in self._cell.listeners:
+            listener.tell(self._news)

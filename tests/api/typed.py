@@ -56,4 +56,5 @@ def use(node: Node) -> None:
     _ = assert_type(fetched, Future[bytes])
     todo.tell(Todo.fetch, "milk")
     reader = todo.options(deadline=2).facet(Reader)
-    _ = assert_type(reader.ask(Reader.add, "milk"), Future[int])
+    through = reader.ask(Reader.add, "milk")
+    _ = assert_type(through, Future[int])
