@@ -1,6 +1,8 @@
 """Todo: a list that several people share, with no server behind it."""
 
-from comity import Actor, Counter, Map, Register
+from pathlib import Path
+
+from comity import Actor, Counter, Map, Page, Register
 
 
 class Todo(Actor):
@@ -23,6 +25,11 @@ class Todo(Actor):
         self.done += 1
         return True
 
+    def reopen(self, what: str) -> None:
+        """Say that something is not done after all."""
+        if self.items.get(what, False):
+            self.items[what] = False
+
     def drop(self, what: str) -> None:
         """Take something off the list."""
         self.items.pop(what, None)
@@ -35,3 +42,10 @@ class Todo(Actor):
         """Return the list as lines to read."""
         marks = {True: "[x]", False: "[ ]"}
         return tuple(f"{marks[done]} {what}" for what, done in sorted(self.items.items()))
+
+
+PAGE = Page(
+    Path(__file__).with_name("page"),
+    calls=(Todo.add, Todo.finish, Todo.reopen, Todo.drop, Todo.rename),
+)
+"""What a browser shows, and the messages that it may send."""

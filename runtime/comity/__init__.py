@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from comity.crdt.list_view import List
     from comity.crdt.text.marks import Mark
     from comity.crdt.views import Counter, Map, Register, Set, Text
+    from comity.web.page import Page
+    from comity.web.site import Site
 
 __all__ = [
     "Actor",
@@ -65,6 +67,7 @@ __all__ = [
     "Map",
     "Mark",
     "Node",
+    "Page",
     "Poisonous",
     "Range",
     "Reason",
@@ -75,6 +78,7 @@ __all__ = [
     "Revoked",
     "RightsError",
     "Set",
+    "Site",
     "Stop",
     "StoreError",
     "Text",
@@ -104,6 +108,7 @@ _HOMES: Final = {
     "Map": "comity.crdt.views",
     "Mark": "comity.crdt.text.marks",
     "Node": "comity.api.node",
+    "Page": "comity.web.page",
     "Poisonous": "comity.actor.supervision",
     "Range": "comity.actor.changes",
     "Reason": "comity.base.errors",
@@ -114,6 +119,7 @@ _HOMES: Final = {
     "Revoked": "comity.actor.facet",
     "RightsError": "comity.base.errors",
     "Set": "comity.crdt.views",
+    "Site": "comity.web.site",
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",

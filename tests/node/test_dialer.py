@@ -189,3 +189,26 @@ def test_the_deadline_is_when_the_first_is_due(
         if due is not None:
             assert dialer.due(Instant(due - 1)) == ()
             assert dialer.due(due) != ()
+
+
+def test_a_device_that_is_lost_is_called_soon_though_it_was_postponed() -> None:
+    """Both sides may have postponed each other: nobody would call for a minute."""
+    dialer, target = one()
+    dialer.postpone(target, START)
+    assert dialer.due(after(START, Duration(59 * SECOND))) == ()
+    lost = after(START, Duration(10 * SECOND))
+    dialer.lost(DeviceId(b"e" * 32), lost)
+    assert dialer.due(after(lost, Duration(5 * SECOND))) == ()
+    dialer.lost(DEVICE, lost)
+    assert dialer.due(after(lost, Duration(SECOND))) == (target,)
+
+
+def test_losing_a_device_makes_no_call_later_and_no_call_twice() -> None:
+    """A target that is being called stays so, and one that is due earlier stays due."""
+    dialer, target = one()
+    dialer.lost(DEVICE, START)
+    assert dialer.due(START) == (target,)
+    dialer.called(target, LinkId(2))
+    dialer.lost(DEVICE, START)
+    assert dialer.deadline is None
+    dialer.check()

@@ -14,6 +14,7 @@ import pytest
 
 LAYERS = [
     ["cli"],
+    ["web"],
     ["api"],
     ["drivers"],
     ["node"],
@@ -27,7 +28,7 @@ LAYERS = [
 """ARCHITECTURE's table, top to bottom, said once more on purpose."""
 
 EVERY = [layer for row in LAYERS for layer in row]
-CORE = [layer for row in LAYERS[3:] for layer in row]
+CORE = [layer for row in LAYERS[4:] for layer in row]
 
 
 class Tree:
@@ -99,6 +100,7 @@ def test_every_contract_has_a_test_here_and_keeps_a_clean_tree(
         "runtime",
         "chaos",
         "cycles",
+        "web",
     }
     done = subprocess.run(
         [_beside_python("lint-imports"), "--no-cache"],
@@ -134,12 +136,16 @@ def test_layers_catch_a_package_that_is_in_no_layer(tree: Tree) -> None:
     assert "stray" in said
 
 
-def test_web_has_its_place_beside_cli(tree: Tree) -> None:
-    """The layer that is still to come may import the interface, and not the commands."""
-    tree.plant("comity.web.pages", "comity.api")
-    assert tree.lint("layers")[0]
-    wrong = tree.plant("comity.web.commands", "comity.cli")
-    assert tree.lint("layers")[:2] == (False, wrong)
+def test_web_libraries_are_for_pages(tree: Tree) -> None:
+    """The extra may be absent, so that nothing but the pages imports what it brings."""
+    libraries = ("anyio", "segno", "starlette", "uvicorn")
+    tree.plant("comity.web.server", *libraries)
+    tree.plant("comity.cli.pages", "comity.web.server")
+    assert tree.lint("web")[0]
+    breaches: set[tuple[str, str]] = set()
+    for package in (*(f"comity.{each}" for each in EVERY if each != "web"), "comity_chaos"):
+        breaches |= tree.plant(f"{package}.planted", *libraries)
+    assert tree.lint("web")[:2] == (False, breaches)
 
 
 def test_sans_io_catches_every_module_in_every_layer(tree: Tree, project: Path) -> None:
@@ -232,7 +238,7 @@ def test_services_are_for_drivers(tree: Tree) -> None:
     tree.plant("comity.api.planted", "comity.drivers.planted")
     assert tree.lint("drivers")[0]
     breaches: set[tuple[str, str]] = set()
-    for package in ("comity.api", "comity.cli", "comity_chaos"):
+    for package in ("comity.api", "comity.cli", "comity.web", "comity_chaos"):
         breaches |= tree.plant(f"{package}.other", "grpc", "pykka", "sqlite3")
     assert tree.lint("drivers")[:2] == (False, breaches)
 
@@ -265,7 +271,7 @@ def test_the_simulation_never_touches_the_world(tree: Tree, project: Path) -> No
     tree.plant("comity_chaos.world", "comity.node")
     assert tree.lint("chaos")[0]
     breaches = tree.plant("comity_chaos.network", *forbidden)
-    breaches |= tree.plant("comity_chaos.disk", "comity.drivers")
+    breaches |= tree.plant("comity_chaos.disk", "comity.drivers", "comity.web")
     assert tree.lint("chaos")[:2] == (False, breaches)
 
 

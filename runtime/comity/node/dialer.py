@@ -4,6 +4,7 @@ Owns: the targets and their backoff. May not know: sessions or topics.
 
     idle --due--> calling --link up--> connected --link down--> idle, due later
                   calling --link down--> idle, due twice as late
+    idle, postponed since the device called us --it is lost--> idle, due after its wait
 
 The wait doubles from 1 s to 60 s, with half of it at random, so that a crowd cut off together
 does not come back together. A connection that lasted 60 s starts again at 1 s; one that breaks
@@ -116,10 +117,19 @@ class Dialer:
                 lasted = 0 if target.open_since is None else now - target.open_since
                 target.fails = 0 if lasted >= _WAIT_MAX else target.fails
                 target.link = target.open_since = None
-                wait = min(_WAIT_MIN << min(target.fails, 6), _WAIT_MAX)
-                share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
-                target.due = after(now, Duration(wait // 2 + int(wait // 2 * share)))
+                target.due = self._later(target, now)
                 target.fails += 1
+
+    def lost(self, device: DeviceId, now: Instant) -> None:
+        """Note that a device is not connected any more: what was postponed for it is due."""
+        for target in self._targets.values():
+            if target.device == device and target.due is not None:
+                target.due = min(target.due, self._later(target, now))
+
+    def _later(self, target: Target, now: Instant) -> Instant:
+        wait = min(_WAIT_MIN << min(target.fails, 6), _WAIT_MAX)
+        share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
+        return after(now, Duration(wait // 2 + int(wait // 2 * share)))
 
     def forget(self, link: LinkId) -> None:
         """Drop the target behind a link: whoever answered is not who was called."""

@@ -366,6 +366,7 @@ class Links:
         self._dialer.ended(link.id, step.instant)
         if link.peer is not None and self._peers.get(link.peer) is link:
             del self._peers[link.peer]
+            self._dialer.lost(link.peer, step.instant)
             step.report("unlinked", device=link.peer, detail=why)
         self._conversation.closed(link, why, step)
 

@@ -33,6 +33,14 @@ class Wanted:
     create: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where the app's page is to be, None for nowhere, and whether it is opened."""
+
+    port: int | None
+    opens: bool
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True},
     short_help="Host an actor until Ctrl-C, or send it one message.",
@@ -51,6 +59,12 @@ class Wanted:
 )  # fmt: skip
 @click.option("--join", "link", metavar="LINK", help="An invite to somebody else's actor.")
 @click.option("--create", is_flag=True, help="Create another actor, though there is one.")
+@click.option(
+    "--page-port", metavar="PORT", type=click.IntRange(0, 65535), default=0, show_default=True,
+    help="Where the app's page is, at 127.0.0.1; 0 is a free port.",
+)  # fmt: skip
+@click.option("--no-page", is_flag=True, help="Serve no page.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option("--until-eof", is_flag=True, hidden=True)
 @actor_option
 @access_options
@@ -66,6 +80,9 @@ def run(  # noqa: PLR0913  (one for each option)
     relays: tuple[str, ...],
     link: str | None,
     create: bool,
+    page_port: int,
+    no_page: bool,
+    opens: bool,
     until_eof: bool,
     actor: str | None,
     as_json: bool,
@@ -85,7 +102,8 @@ def run(  # noqa: PLR0913  (one for each option)
         _send(access, wanted, method, words, relays=relays, as_json=as_json)
     else:
         address = listen if advertise is None else (listen, advertise)
-        _host(access, wanted, address, relays, until_eof=until_eof)
+        shown = Shown(None if no_page else page_port, opens=opens)
+        _host(access, wanted, address, relays, shown=shown, until_eof=until_eof)
 
 
 @click.command(short_help="Take part in somebody's actor, by an invite.")
@@ -198,16 +216,21 @@ def _host(
     listen: str | tuple[str, str],
     relays: tuple[str, ...],
     *,
+    shown: Shown,
     until_eof: bool,
 ) -> None:
-    """Host the actor until the node is stopped."""
+    """Host the actor, and serve its page, until the node is stopped."""
     from comity.cli.hosting import serve
+    from comity.cli.pages import page_of_app
     from comity.cli.reach import open_node
 
     with open_node(access, listen=listen, relays=relays) as node:
         ref, how = _open(node, wanted)
-        _introduce(node, ref, how, wanted.target)
-        serve(node, until_eof=until_eof)
+        with page_of_app(node, ref, port=shown.port) as site:
+            _introduce(node, ref, how, wanted.target, None if site is None else site.url)
+            if site is not None and shown.opens:
+                click.launch(site.url)
+            serve(node, until_eof=until_eof)
 
 
 def _open(node: Node, wanted: Wanted) -> tuple[Ref[Actor], str]:
@@ -240,7 +263,7 @@ def _reachable(known_as: str, listening: str | None) -> list[tuple[str, str]]:
     return rows
 
 
-def _introduce(node: Node, ref: Ref[Actor], how: str, target: str) -> None:
+def _introduce(node: Node, ref: Ref[Actor], how: str, target: str, page: str | None) -> None:
     """Print what somebody needs to know who sees this for the first time."""
     from comity.api.text import signatures
     from comity.cli.show import quoted
@@ -251,6 +274,11 @@ def _introduce(node: Node, ref: Ref[Actor], how: str, target: str) -> None:
     first = next(iter(sorted(ref.actor_type.methods)), "METHOD")
     app = quoted(Path(target))
     rows = [
+        *(
+            [("page", page), ("", "yours alone: whoever has this address acts as you")]
+            if page
+            else ()
+        ),
         ("actor", ref.topic.hex()),
         ("device", status.device.hex()),
         *_reachable(status.address, node.address),

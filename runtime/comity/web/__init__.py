@@ -1,0 +1,1 @@
+"""Pages: what a node shows to the browser beside it, on loopback and to nobody else."""
