@@ -28,6 +28,7 @@ from typing import Any, Final
 from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Handler, Interrupted, Paused, is_coroutine
 from comity.actor.changes import FieldChange, Listener, News
+from comity.actor.edits import EDIT, edit_field
 from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.surroundings import Surroundings
@@ -247,6 +248,8 @@ class Cell:
         before `resume` or `interrupt`.
         """
         method = self._type.methods.get(message.method)
+        if method is None and message.method == EDIT:
+            method = edit_field
         if method is None:
             error = UsageError(f"{self._type.name} has no message {message.method!r}")
             return Outcome(None, error, self._serial, b""), None

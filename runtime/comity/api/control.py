@@ -7,6 +7,7 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     {"do": "snapshot"}                               -> {"state", "digest", "heads", ...}
     {"do": "status"} | {"do": "topics"} | {"do": "members"}
     {"do": "invite", "role": r} | {"do": "join", "link": l}
+    what `api.inspection` says
     {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
     {"do": "adopt", "commit": hex}
     {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from comity.api.inspection import Inspection
 from comity.api.text import message_from_words, plain
 from comity.base.errors import ComityError, UsageError, WorldError
 from comity.base.ids import Topic, short
@@ -55,6 +57,7 @@ class Control:
     def __init__(self, node: Node) -> None:
         """Take the node that is asked. Until `on_shutdown` is set, nobody can stop it."""
         self._node = node
+        inspection = Inspection(node, self._open_actor, self._held)
         self.on_shutdown: Callable[[], None] | None = None
         self._handlers: Mapping[str, Callable[[Request], dict[str, Any]]] = {
             "message": self._message,
@@ -66,6 +69,9 @@ class Control:
             "members": self._members,
             "remove": self._remove,
             "why": lambda request: {"why": self._node.why(request.text("commit"))},
+            "describe": inspection.describe,
+            "log": inspection.log,
+            "edit": inspection.edit,
             "undo": self._undo,
             "redo": self._undo,
             "adopt": self._adopt,
@@ -221,6 +227,12 @@ class Request:
         if found is not None and not isinstance(found, str):
             raise UsageError(f"{name!r} in the request is {found!r}: give a text")
         return found
+
+    def any(self, name: str) -> object:
+        """Return a field that may be anything. Raises: UsageError if there is none."""
+        if name not in self._fields:
+            raise UsageError(f"the request lacks {name!r}")
+        return self._fields[name]
 
     def words(self, name: str) -> Sequence[str]:
         """Return a list of texts, empty if it is absent."""

@@ -461,6 +461,11 @@ class Node:
         found = self._command(lambda token: commands.DescribeMembers(token, topic))
         return cast("tuple[Member, ...]", found)
 
+    def log(self, topic: Topic, count: int) -> tuple[commands.LogCommit, ...]:
+        """Return the newest commits of an actor, at most `count`, parents before children."""
+        found = self._command(lambda token: commands.DescribeLog(token, topic, count))
+        return cast("tuple[commands.LogCommit, ...]", found)
+
     def remove(self, topic: Topic, device: bytes) -> None:
         """Remove a device from an actor; this device leaves by removing itself.
 

@@ -22,12 +22,14 @@ __all__ = [
     "Command",
     "Create",
     "Deactivate",
+    "DescribeLog",
     "DescribeMembers",
     "DescribeNode",
     "ExplainCommit",
     "FormerDevice",
     "Join",
     "Listening",
+    "LogCommit",
     "Member",
     "NodeStatus",
     "OfferInvite",
@@ -151,6 +153,15 @@ class DescribeMembers:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribeLog:
+    """Result: tuple of `LogCommit`, the newest at most `count`, parents before children."""
+
+    token: Token
+    topic: Topic
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainCommit:
     """Say why a commit counts, is hidden, or was refused. id: a prefix of 4 bytes or more.
 
@@ -191,6 +202,7 @@ Command = (
     | OfferInvite
     | Join
     | Remove
+    | DescribeLog
     | Undo
     | Redo
     | Adopt
@@ -210,6 +222,23 @@ class Member:
     device: DeviceId
     role: Role
     online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogCommit:
+    """One accepted commit: who made it, when by that device's clock, and on what.
+
+    turns: how many messages wrote in it. counts: they are visible in the present. why: a
+    sentence about that.
+    """
+
+    id: CommitId
+    author: DeviceId
+    wall: Wall
+    parents: tuple[CommitId, ...]
+    turns: int
+    counts: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

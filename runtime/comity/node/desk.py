@@ -336,6 +336,9 @@ class Desk:
                 return None
             case commands.Remove():
                 return self._remove(command, step)
+            case commands.DescribeLog(_, topic, count):
+                replica = self._replicas.get(topic)
+                return self._unknown(topic) if replica is None else replica.log(count)
             case commands.Undo() | commands.Redo() | commands.Adopt():
                 return self._decide(command, step)
             case commands.DescribeMembers(_, topic):

@@ -21,7 +21,7 @@ from comity.log.entries import Entry
 from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
 from comity.node import rows
 from comity.node.beats import Beats, Phase
-from comity.node.commands import TopicStatus
+from comity.node.commands import LogCommit, TopicStatus
 from comity.node.devices import Stranded
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
@@ -244,6 +244,24 @@ class Replica:
             orphans=len(self._orphans),
             heads=self.journal.graph.heads,
             active=self.beats.phase is not Phase.ASLEEP,
+        )
+
+    def log(self, count: int) -> tuple[LogCommit, ...]:
+        """Return the newest commits, parents before children."""
+        graph, authority = self.journal.graph, self.journal.authority
+        if authority is None:
+            return ()
+        return tuple(
+            LogCommit(
+                id=graph.id_of(index),
+                author=graph.author_of(index),
+                wall=graph.wall_of(index),
+                parents=tuple(map(graph.id_of, graph.parents_of(index))),
+                turns=self.journal.turn_count(index),
+                counts=authority.standing(index).visible,
+                why=authority.why(index),
+            )
+            for index in range(max(0, len(graph) - count), len(graph))
         )
 
     def turn_ended(self, turn: TurnEnded, step: Step) -> None:

@@ -26,6 +26,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from comity.actor.actor import Actor
+from comity.api.arguments import arguments_from_json
 from comity.api.node import Node
 from comity.api.ref import Ref
 from comity.api.text import plain
@@ -34,7 +35,6 @@ from comity.web import answers
 from comity.web.feed import Feed
 from comity.web.page import Page
 from comity.web.server import Server
-from comity.web.values import arguments_from_json
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from comity import Actor, Counter, UsageError
 from comity.actor.actor_type import ActorType
+from comity.api.arguments import arguments_from_json
 from comity.api.text import plain
-from comity.web.values import arguments_from_json
 
 
 class Size(Enum):
@@ -86,7 +86,7 @@ class Taker(Actor):
     def order(self, value: Order) -> None:
         """Take a record."""
 
-    def any(self, value: Any) -> None:
+    def any(self, value: Any) -> None:  # noqa: ANN401
         """Take anything."""
 
     def rest(self, first: int, *others: str) -> None:

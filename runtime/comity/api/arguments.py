@@ -1,4 +1,4 @@
-"""Arguments of messages as a page sends them: JSON, read by the annotations of the method.
+"""Values as JSON, read by a type: arguments of messages by annotations, values of fields.
 
 Owns: that reading. May not know: requests, nodes.
 
@@ -27,7 +27,7 @@ from uuid import UUID
 from comity.actor.actor_type import ActorType
 from comity.base.errors import UsageError
 
-__all__ = ["arguments_from_json"]
+__all__ = ["arguments_from_json", "value_from_json"]
 
 _DEPTH_MAX: Final = 16
 """Types within types: as deep as those of values in fields."""
@@ -83,6 +83,14 @@ def arguments_from_json(
                 f"{actor_type.name}.{method}: it is a {_named(hint)}"
             ) from None
     return tuple(arguments)
+
+
+def value_from_json(value: object, hint: object) -> Any:  # noqa: ANN401  (of that type)
+    """Return a value of the type that a hint names. Raises: UsageError if it is none."""
+    try:
+        return _read(value, hint, 0)
+    except _Unfit:
+        raise UsageError(f"{value!r} does not fit: give a {_named(hint)}") from None
 
 
 def _named(hint: object) -> str:

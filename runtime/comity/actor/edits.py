@@ -1,0 +1,52 @@
+"""Edits: a field written by the owner himself, as an admin page does, and by no method.
+
+Owns: which edits there are, and what each does to a view. May not know: who asks; how values
+are read. An edit is a turn like any other: all of it or nothing, judged by every replica.
+
+    set    Register, Flag, Text, Counter (to that total)     value
+    put    Map (key), List (index)                           key, value
+    add    Set, List (at its end)                            value
+    drop   Map (key), List (index), Set (element)            key
+
+Its name begins with '_', so no message of an app is called so, and nobody else can send it.
+Source: issue 8, 'the inspector'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, MutableSequence, MutableSet
+from typing import Any, Final, cast
+
+from comity.actor.actor import Actor
+from comity.base.errors import UsageError
+from comity.crdt.views import Counter
+
+__all__ = ["EDIT", "edit_field"]
+
+EDIT: Final = "_edit"
+"""The message that is an edit; its arguments are those of `edit_field`."""
+
+
+def edit_field(actor: Actor, name: str, action: str, key: Any, value: Any) -> None:  # noqa: ANN401
+    """Carry out one edit, within a turn.
+
+    Raises: UsageError if the field takes no such edit; what the view raises.
+    """
+    view: Any = getattr(actor, name)
+    match action, view:
+        case "set", Counter():
+            view.add(value - view.value)
+        case "set", _:
+            setattr(actor, name, value)
+        case "put", MutableMapping() | MutableSequence():
+            view[key] = value
+        case "add", MutableSet():
+            cast("MutableSet[Any]", view).add(value)
+        case "add", MutableSequence():
+            cast("MutableSequence[Any]", view).append(value)
+        case "drop", MutableSet():
+            cast("MutableSet[Any]", view).discard(key)
+        case "drop", MutableMapping() | MutableSequence():
+            del view[key]
+        case _:
+            raise UsageError(f"{name} is a {type(view).__name__}: it takes no {action!r}")
