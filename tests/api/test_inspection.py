@@ -43,7 +43,11 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def ask(node: Node) -> Ask:
     """Return what asks the node."""
     control = Control(node)
-    return lambda what, **fields: control.handle({"do": what, **fields})
+
+    def send(what: str, **fields: object) -> dict[str, Any]:
+        return control.handle({"do": what, **fields})
+
+    return send
 
 
 def test_a_class_is_described(ask: Ask) -> None:

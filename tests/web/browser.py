@@ -172,9 +172,13 @@ class Browser:
         path.write_bytes(base64.b64decode(shot))
 
     def errors(self) -> list[str]:
-        """Return what the page logged as an error since the last time."""
+        """Return what the page logged as an error since the last time.
+
+        A request that was refused in words is none: the page shows them.
+        """
         found = self._post("/se/log", {"type": "browser"})
-        return [each["message"] for each in found if each["level"] == "SEVERE"]
+        said = [each["message"] for each in found if each["level"] == "SEVERE"]
+        return [each for each in said if "status of 400" not in each]
 
     def close(self) -> None:
         """End the browser."""

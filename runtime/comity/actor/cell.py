@@ -247,7 +247,7 @@ class Cell:
         If the outcome awaits something, the handler is open: nothing but folds may come
         before `resume` or `interrupt`.
         """
-        method = self._type.methods.get(message.method)
+        method: Callable[..., Any] | None = self._type.methods.get(message.method)
         if method is None and message.method == EDIT:
             method = edit_field
         if method is None:

@@ -15,7 +15,7 @@ Source: issue 8, 'the inspector'.
 from __future__ import annotations
 
 from collections.abc import MutableMapping, MutableSequence, MutableSet
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from comity.actor.actor import Actor
 from comity.base.errors import UsageError
@@ -33,20 +33,21 @@ def edit_field(actor: Actor, name: str, action: str, key: Any, value: Any) -> No
     Raises: UsageError if the field takes no such edit; what the view raises.
     """
     view: Any = getattr(actor, name)
+    elements: Any = view
     match action, view:
         case "set", Counter():
             view.add(value - view.value)
         case "set", _:
             setattr(actor, name, value)
         case "put", MutableMapping() | MutableSequence():
-            view[key] = value
+            elements[key] = value
         case "add", MutableSet():
-            cast("MutableSet[Any]", view).add(value)
+            elements.add(value)
         case "add", MutableSequence():
-            cast("MutableSequence[Any]", view).append(value)
+            elements.append(value)
         case "drop", MutableSet():
-            cast("MutableSet[Any]", view).discard(key)
+            elements.discard(key)
         case "drop", MutableMapping() | MutableSequence():
-            del view[key]
+            del elements[key]
         case _:
             raise UsageError(f"{name} is a {type(view).__name__}: it takes no {action!r}")

@@ -15,6 +15,7 @@ import click
 from comity.cli.commands.change import adopt, invite, redo, remove, stop, undo
 from comity.cli.commands.completion import completion
 from comity.cli.commands.demo import demo
+from comity.cli.commands.inspect import inspect
 from comity.cli.commands.look import members, snapshot, status, why
 from comity.cli.commands.run import join, relay, run
 from comity.cli.failures import Commands, quiet_logs
@@ -61,6 +62,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         status,
         snapshot,
         why,
+        inspect,
         stop,
         relay,
         demo,

@@ -22,8 +22,8 @@ from comity.base.errors import ComityError
 
 __all__ = ["LOOK_SECONDS", "Feed"]
 
-LOOK_SECONDS: Final = 0.25
-"""A person takes a quarter of a second for 'at once'; half costs twice the looks."""
+LOOK_SECONDS: Final = 1.0
+"""For what nobody pokes about: who is online. Half costs twice the looks."""
 
 
 class Feed:

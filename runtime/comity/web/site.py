@@ -17,6 +17,7 @@ Source: decision 21; API 'Capabilities' (the callee checks against an allow-list
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -51,6 +52,9 @@ _CALL_SECONDS: Final = 30.0
 """A message that takes longer goes on; its page is told that the effect is not known."""
 
 
+_STOP_SECONDS: Final = 2.0
+
+
 def qr_svg(text: str) -> str:
     """Return a QR code as an SVG, black on white in every colour scheme."""
     code = segno.make(text, error="m")
@@ -66,7 +70,9 @@ class Site:
     Raises: UsageError for a page that does not fit; LinkError if the port is taken.
     """
 
-    __slots__ = ("_calls", "_feed", "_node", "_ref", "_server", "_shares")
+    __slots__ = (
+        "_calls", "_changes", "_feed", "_node", "_ref", "_server", "_shares", "_watch",
+    )  # fmt: skip
 
     def __init__(self, node: Node, ref: Ref[A], page: Page, *, port: int = 0) -> None:
         """Begin to serve."""
@@ -83,6 +89,9 @@ class Site:
             Mount("/", StaticFiles(directory=page.folder, html=True)),
         ]
         self._server = Server(Starlette(routes=routes), port=port, on_close=self._feed.close)
+        self._changes = ref.changes()
+        self._watch = threading.Thread(target=self._listen, name="comity-changes", daemon=True)
+        self._watch.start()
 
     @property
     def url(self) -> str:
@@ -91,7 +100,9 @@ class Site:
 
     def close(self) -> None:
         """Stop serving; safe to repeat."""
+        self._changes.close()
         self._server.close()
+        self._watch.join(_STOP_SECONDS)
 
     def __enter__(self) -> Self:
         """Return the site itself."""
@@ -109,6 +120,11 @@ class Site:
     def __repr__(self) -> str:
         """Show whose page it is; the token is a secret."""
         return f"<Site of {self._ref!r} at port {self._server.port}>"
+
+    def _listen(self) -> None:
+        """Look again whenever a field changes, from here or elsewhere; ends with the site."""
+        for _ in self._changes:
+            self._feed.poke()
 
     def _look(self) -> dict[str, Any]:
         """Return what the page is told: called in a thread, may wait."""
