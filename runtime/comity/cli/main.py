@@ -15,8 +15,10 @@ import click
 from comity.cli.commands.change import adopt, invite, redo, remove, stop, undo
 from comity.cli.commands.completion import completion
 from comity.cli.commands.demo import demo
+from comity.cli.commands.doctor import doctor
 from comity.cli.commands.inspect import inspect
 from comity.cli.commands.look import members, snapshot, status, why
+from comity.cli.commands.new import new
 from comity.cli.commands.run import join, relay, run
 from comity.cli.failures import Commands, quiet_logs
 
@@ -27,6 +29,7 @@ Applications among equals, with no server that anybody must trust.
 
 \b
 comity demo                                   see it at work, in half a minute
+comity new garden                             make an app of your own
 comity run examples/todo --store ~/.todo      host an actor, until Ctrl-C
 comity run examples/todo --store ~/.todo add milk
 comity invite writer --store ~/.todo          let a friend in
@@ -51,6 +54,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
 @click.group(
     cls=Commands,
     commands=[
+        new,
         run,
         join,
         invite,
@@ -65,6 +69,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         inspect,
         stop,
         relay,
+        doctor,
         demo,
         completion,
     ],
