@@ -1,7 +1,8 @@
 """What it costs to take in a long log from a peer, and to decide a removal in it.
 
-Owns: the figures, with real crypto, through `Replica.take`: parse, open, structure, authority,
-signature, graph, the rows of the store and what follows once they are durable. No disk.
+Owns: the figures, with real crypto, through `Replica.deliver`: parse, open, structure,
+authority, signature (first in a process of its own, then in this one), graph, the rows of the
+store and what follows once they are durable. No disk.
 The log: a founder adds 50 devices; then four write at a time, in bursts that begin by merging
 all heads; each commit holds one turn of 40 bytes. Ingest is by steps of 256 commits, as a
 session delivers them.
@@ -12,20 +13,21 @@ cores, a removal in less than 1 s. CPU time is printed as well: the machine may 
 from __future__ import annotations
 
 import argparse
+import queue
 import random
-from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, process_time
-from typing import Self
 
 from comity.base.clock import Instant, Moment, Wall
 from comity.base.errors import Rejected
-from comity.base.ids import CommitId, DeviceId, LinkId, Topic
+from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 from comity.crypto.keys import KeyPair
 from comity.crypto.sodium import Sodium
 from comity.drivers.system import SystemEntropy
+from comity.drivers.verifier import Verifier
 from comity.log.build import Signer, make_commit
 from comity.log.entries import AddEntry, Entry, RemoveEntry, Role, TurnEntry
 from comity.log.graph import Graph
@@ -33,7 +35,7 @@ from comity.log.inner import CommitGrant, Grant, Inner, RootGrant, decode_inner
 from comity.log.seal import ContentKey, open_sealed
 from comity.log.sealed import Sealed, parse
 from comity.node import rows
-from comity.node.effects import Write
+from comity.node.effects import Effect, VerifyBatch, Write
 from comity.node.journal import Hand, Journal
 from comity.node.replica import Replica, Saved
 from comity.node.step import Step, Waiting
@@ -46,6 +48,8 @@ BATCH = 256
 COMMITS = 20_000
 OPERATIONS = b"\1" * 40
 WALL = Wall(1_700_000_000_000)
+NOW = Moment(Instant(0), WALL)
+BATCHES_AHEAD = 4
 
 
 def main() -> None:
@@ -57,9 +61,10 @@ def main() -> None:
     log.write(count)
     taken = len(log.commits)
     print(f"{taken} commits by {AUTHORS} authors, {log.merges} of them merges")
-    with Elsewhere() as elsewhere:
+    with closing(Verifier(Sodium(), elsewhere=True)) as elsewhere:
         _ingest("split", log, elsewhere)
-    replica, listener, source = _ingest("ingest", log, Sodium())
+    here = Verifier(Sodium(), elsewhere=False)
+    replica, listener, source = _ingest("ingest", log, here)
     devices = [log.signers[1].device, log.signers[2].device]
     for what, removal in (
         ("which has seen none of its commits", log.removal(devices[0], concurrent=True)),
@@ -73,52 +78,6 @@ def main() -> None:
         print(f"removal {span * 1e3:9.1f} ms      {what}: hides {hidden}; target 1,000")
     assert listener.left == devices
     assert not listener.refusals
-
-
-class Elsewhere(Sodium):
-    """Real crypto, but signatures are checked in another process, a batch behind.
-
-    What `VerifyBatch` could bring: this process goes on as if they were right, and the answers
-    are looked at two batches later. A node would keep commits back until then.
-    """
-
-    __slots__ = ("_asked", "_pool", "_waiting")
-
-    def __init__(self) -> None:
-        """Start the process."""
-        super().__init__()
-        self._pool = ProcessPoolExecutor(1)
-        self._pool.submit(_verify, ()).result()
-        self._waiting: list[tuple[bytes, bytes, bytes]] = []
-        self._asked: deque[Future[bool]] = deque()
-
-    def __enter__(self) -> Self:
-        """Be closed at the end."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop the process."""
-        self._pool.shutdown()
-
-    def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
-        """Ask later."""
-        self._waiting.append((public, message, signature))
-        if len(self._waiting) >= BATCH:
-            self.flush(left_max=2)
-        return True
-
-    def flush(self, left_max: int) -> None:
-        """Ask now, and look at all answers but the last few."""
-        self._asked.append(self._pool.submit(_verify, tuple(self._waiting)))
-        self._waiting = []
-        while len(self._asked) > left_max:
-            assert self._asked.popleft().result()
-
-
-def _verify(batch: tuple[tuple[bytes, bytes, bytes], ...]) -> bool:
-    """Check signatures; runs in the other process."""
-    crypto = Sodium()
-    return all(crypto.verify(*each) for each in batch)
 
 
 class Log:
@@ -255,19 +214,56 @@ class _Listener:
 
 
 def _ingest(
-    name: str, log: Log, crypto: Sodium
+    name: str, log: Log, verifier: Verifier
 ) -> tuple[Replica, _Listener, tuple[LinkId, DeviceId]]:
-    """Take in all commits, and print how fast."""
-    replica, listener, source = _joiner(log, crypto)
+    """Take in all commits as a host does, and print how fast.
+
+    It goes on while signatures are checked, with as many batches ahead as a session has pages.
+    """
+    replica, listener, source = _joiner(log)
+    waiting = Waiting()
+    came: queue.SimpleQueue[tuple[Token, tuple[bool, ...]]] = queue.SimpleQueue()
+    verifier.check((), lambda _: came.put((Token(0), ())))
+    came.get()  # the process is there
+    settled = asked = 0
+
+    def then(_: Step) -> None:
+        nonlocal settled
+        settled += 1
+
+    def answer(token: Token, valid: tuple[bool, ...]) -> None:
+        came.put((token, valid))
+
+    def act(effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, VerifyBatch):
+                verifier.check(effect.claims, partial(answer, effect.token))
+            elif isinstance(effect, Write):
+                later = Step(NOW, waiting)
+                for done in waiting.take_write(effect.token):
+                    done(later)
+                act(later.finish())
+
     began, busy = perf_counter(), process_time()
     for start in range(0, len(log.commits), BATCH):
-        _take(replica, log.commits[start : start + BATCH], source)
-    if isinstance(crypto, Elsewhere):
-        crypto.flush(left_max=0)
+        step = Step(NOW, waiting)
+        replica.deliver(step, log.commits[start : start + BATCH], source, then)
+        asked += 1
+        act(step.finish())
+        while not came.empty() or asked - settled > BATCHES_AHEAD:
+            token, valid = came.get()
+            step = Step(NOW, waiting)
+            waiting.take_check(token)(step, valid)
+            act(step.finish())
+    while settled < asked:
+        token, valid = came.get()
+        step = Step(NOW, waiting)
+        waiting.take_check(token)(step, valid)
+        act(step.finish())
     wall, cpu = perf_counter() - began, process_time() - busy
     taken = len(log.commits)
     assert len(replica.journal.graph) == replica.holdings.count == taken + 1
-    where = "signatures in another process" if isinstance(crypto, Elsewhere) else "one process"
+    where = "signatures in another process" if verifier.is_elsewhere else "one process"
     print(f"{name:7} {taken / wall:9,.0f} /s      {where}; target 6,000 on two cores")
     print(
         f"        {taken / cpu:9,.0f} /s      of its CPU time, {cpu / taken * 1e6:.0f} us each"
@@ -275,9 +271,9 @@ def _ingest(
     return replica, listener, source
 
 
-def _joiner(log: Log, crypto: Sodium) -> tuple[Replica, _Listener, tuple[LinkId, DeviceId]]:
+def _joiner(log: Log) -> tuple[Replica, _Listener, tuple[LinkId, DeviceId]]:
     """Return a replica of another device that holds the genesis and its key."""
-    entropy = SystemEntropy()
+    crypto, entropy = Sodium(), SystemEntropy()
     hand = Hand(Signer(crypto, entropy.draw(32)), KeyPair(crypto, entropy.draw(32)), entropy)
     listener = _Listener(0, [], [])
     genesis = rows.encode_commit(Commit(log.genesis.sealed, log.genesis.beside))
@@ -296,12 +292,12 @@ def _joiner(log: Log, crypto: Sodium) -> tuple[Replica, _Listener, tuple[LinkId,
 
 def _take(replica: Replica, commits: list[Commit], source: tuple[LinkId, DeviceId]) -> None:
     """Take commits in one step, and let what follows from their being durable happen."""
-    waiting, now = Waiting(), Moment(Instant(0), WALL)
-    step = Step(now, waiting)
+    waiting = Waiting()
+    step = Step(NOW, waiting)
     for commit in commits:
         replica.take(step, commit, source)
     writes = [effect for effect in step.finish() if isinstance(effect, Write)]
-    later = Step(now, waiting)
+    later = Step(NOW, waiting)
     for write in writes:
         for then in waiting.take_write(write.token):
             then(later)

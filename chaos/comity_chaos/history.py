@@ -30,7 +30,7 @@ class Life:
 
 
 class History:
-    """Everything that oracles ask about the past. Implements `world.Witness`.
+    """Everything that oracles ask about the past. Implements `witness.Witness`.
 
     linked: by node, the devices that it knows to be at the other end of an open link.
     """

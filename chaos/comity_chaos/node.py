@@ -151,6 +151,12 @@ class SimNode:
         assert self.cells is not None
         return self.core, self.cells
 
+    def answered(self, token: Token, result: object) -> None:
+        """Keep the answer to a command, if anybody waits for it."""
+        if token in self.awaited:
+            del self.awaited[token]
+            self.answers[token] = result
+
     def require_up(self) -> None:
         """Hold who calls to a node that is on. Raises: UsageError."""
         if not self.up:

@@ -34,7 +34,6 @@ from comity.node import commands
 from comity.node.commands import TurnId
 from comity.node.core import Local
 from comity.protocol.invite import Invite
-from comity.wire.codec import ProtobufCodec
 from comity_chaos.clockwork import fake_key
 from comity_chaos.faults.kind import Stage
 from comity_chaos.nemesis import Nemesis
@@ -45,6 +44,7 @@ from comity_chaos.oracles.judge import Judge
 from comity_chaos.oracles.liveness import REACH_MAX
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.plan import Plan, Turn
+from comity_chaos.recall import RecallingCodec
 from comity_chaos.refs import Settled, SimRef
 from comity_chaos.replies import Reply
 from comity_chaos.scene import Part, Scene
@@ -97,7 +97,7 @@ class Sim:
             raise UsageError(f"{plan.nodes} nodes are too few: use at least 1")
         self.plan = plan
         self.complete: Callable[[ActorType], Plan] | None = None
-        self.world = World(plan.seed, kinds[plan.crypto](), ProtobufCodec(), keep=keep)
+        self.world = World(plan.seed, kinds[plan.crypto](), RecallingCodec(), keep=keep)
         self.world.network.calm = plan.calm
         self.world.started = self._host
         self.world.refer = self._refer

@@ -32,6 +32,7 @@ from comity.node.effects import (
     Report,
     Send,
     Stop,
+    VerifyBatch,
     Write,
 )
 from comity.node.events import (
@@ -41,6 +42,7 @@ from comity.node.events import (
     LinkUp,
     ReadDone,
     Stored,
+    Verified,
     Woke,
     WriteFailed,
 )
@@ -63,6 +65,9 @@ _DIAL: Final = Duration(2 * MILLISECOND)
 _CLOSE: Final = Duration(20 * MILLISECOND)
 _READ: Final = Duration(50_000)
 _TURN: Final = Duration(10_000)
+_VERIFY_SPREAD: Final = 8 * MILLISECOND
+"""Half of the batches of signatures are checked at once, half take up to so long, keyed."""
+
 _DIAL_UNANSWERED: Final = Duration(5_000 * MILLISECOND)
 """How long a dial waits for an answer that is kept from it."""
 
@@ -417,6 +422,8 @@ class World:
                     self._send(node, effect)
                 case Read():
                     self.time.after(_READ, self._read, node, life, effect)
+                case VerifyBatch():
+                    self._verify(node, effect)
                 case Fold():
                     cells.fold(effect)
                 case Release(topic, serial):
@@ -430,9 +437,7 @@ class World:
                 case AwaitRoom(link):
                     self._await_room(node, link)
                 case Answer(token, result):
-                    if token in node.awaited:
-                        del node.awaited[token]
-                        node.answers[token] = result
+                    node.answered(token, result)
                 case Report():
                     self._report(node, effect)
                 case Stop():
@@ -567,6 +572,13 @@ class World:
         token = node.sync().token
         self._fire("fsync", node)
         self._deliver(node, life, Stored(token))
+
+    def _verify(self, node: SimNode, batch: VerifyBatch) -> None:
+        """Check signatures, and answer in an order of the seed's own."""
+        valid = tuple([self.crypto.verify(*claim) for claim in batch.claims])
+        spread = self.keyed.below(2 * _VERIFY_SPREAD, "verify", node.index, batch.token)
+        wait = Duration(max(0, spread - _VERIFY_SPREAD))
+        self.time.after(wait, self._deliver, node, node.life, Verified(batch.token, valid))
 
     def _read(self, node: SimNode, life: int, read: Read) -> None:
         if node.up and node.life == life:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,12 @@ from comity.log.graph import Graph
 from comity.log.inner import CommitGrant
 from comity.log.sealed import commit_id
 from comity.node import commands
-from comity.node.journal import Checked
+from comity.node.orphans import Orphan
 from comity.node.replica import Replica, Source
 from comity.node.shelf import Shelf
 from comity.node.step import Step
 from comity.node.syncing import Syncing
+from comity.node.verdicts import Checked
 from comity.wire.records import Commit
 from comity_chaos.sim import Sim, SimRef
 from tests.attacks.attacker import Attacker, accomplice, stage
@@ -149,9 +151,9 @@ def test_16_what_waited_is_passed_on(
 
         def confused(
             self: Replica, step: Step, checked: Checked, source: Source
-        ) -> list[tuple[Commit, Source]]:
+        ) -> list[Orphan]:
             found = accept(self, step, checked, source)
-            return [(commit, (source[0], origin[1])) for commit, origin in found]
+            return [replace(orphan, link=source[0]) for orphan in found]
 
         monkeypatch.setattr(Replica, "_accept", confused)
     breaks = "passed on"

@@ -141,9 +141,9 @@ def _present_authority() -> tuple[Patch, ...]:
     examine = Journal.examine
 
     def examine_now(
-        self: Journal, commit: Commit, *, trusted: bool = False
+        self: Journal, commit: Commit, *, trusted: bool = False, **known: Any
     ) -> Checked | Missing | Rejected:
-        found = examine(self, commit, trusted=trusted)
+        found = examine(self, commit, trusted=trusted, **known)
         if not isinstance(found, Checked) or trusted or self.authority is None:
             return found
         if self.authority.role_of(found.inner.author) is None:

@@ -50,6 +50,7 @@ from comity.drivers.store import (
 )
 from comity.drivers.system import SystemClock, SystemEntropy
 from comity.drivers.vault import Vault
+from comity.drivers.verifier import Verifier
 from comity.log.entries import Role
 from comity.node import commands
 from comity.node.core import Core, Local, Ports
@@ -215,7 +216,7 @@ class Node:
         self._begin = partial(begin, store, witness, entropy)
         self._ports = LastPorts(store)
         core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
-        return Host(core, store, SystemClock())
+        return Host(core, store, SystemClock(), Verifier(crypto))
 
     def _tell_of_copy(self) -> None:
         """Say that this is a new device, and what its owner can do about it."""

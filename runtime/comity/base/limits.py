@@ -48,6 +48,8 @@ __all__ = [
     "TOPICS_SAID_MAX",
     "TURN_BYTES_MAX",
     "VALUE_BYTES_MAX",
+    "VERIFY_AHEAD_MAX",
+    "VERIFY_BATCH_MIN",
     "WANTS_OPEN_MAX",
     "WANT_IDS_MAX",
     "WELCOME_ADDRESSES_MAX",
@@ -168,6 +170,14 @@ TEXT_BYTES_MAX: Final = 1024
 
 TOPICS_SAID_MAX: Final = 1024
 """Topics in one subscription."""
+
+VERIFY_AHEAD_MAX: Final = 8192
+"""Commits of one topic whose signatures are being checked elsewhere, some 4 MB of them; what
+comes beyond is checked here, so that whoever sends faster than that has to wait."""
+
+VERIFY_BATCH_MIN: Final = 32
+"""Commits that come together, from which on it pays to have their signatures checked elsewhere:
+2 ms of work; to ask costs 0.2 ms, and half as many would be a burst of somebody typing."""
 
 WANTS_OPEN_MAX: Final = 4
 """Requests by id that one side may leave unanswered at a time: hides a round trip, and bounds

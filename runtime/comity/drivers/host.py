@@ -6,7 +6,8 @@ both only append to the queue here.
 
     events --drain--> Core.step, once per batch --> effects, in order
         Write -> store, then `Stored` comes before any other event
-        Read -> store, `ReadDone`      Fold, Release -> cells
+        Read -> store, `ReadDone`      VerifyBatch -> verifier, `Verified` comes later
+        Fold, Release -> cells
         Dial, Send, Hangup -> links    Answer, Report -> whoever asked, whoever listens
 
 While a write is on its way to the disk, turns go on ending; they are the next batch. That is
@@ -33,6 +34,7 @@ from comity.base.clock import Moment
 from comity.base.errors import ComityError, DeadlineError, StoreError
 from comity.base.ids import LinkId, Token, Topic
 from comity.drivers.store import Store
+from comity.drivers.verifier import Verifier
 from comity.node.commands import Command
 from comity.node.core import Core, Event
 from comity.node.effects import (
@@ -47,9 +49,10 @@ from comity.node.effects import (
     Send,
     Stop,
     Table,
+    VerifyBatch,
     Write,
 )
-from comity.node.events import LinkDown, ReadDone, Stored, Woke, WriteFailed
+from comity.node.events import LinkDown, ReadDone, Stored, Verified, Woke, WriteFailed
 
 __all__ = ["Cells", "Clock", "Host", "LinkDriver"]
 
@@ -118,11 +121,12 @@ class LinkDriver(Protocol):
 class Host:
     """Runs one core."""
 
-    def __init__(self, core: Core, store: Store, clock: Clock) -> None:
-        """Keep the parts; nothing runs before `start`."""
+    def __init__(self, core: Core, store: Store, clock: Clock, verifier: Verifier) -> None:
+        """Keep the parts; nothing runs before `start`. The verifier ends with the host."""
         self._core = core
         self._store = store
         self._clock = clock
+        self._verifier = verifier
         self._cells: Cells | None = None
         self._links: LinkDriver | None = None
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
@@ -194,6 +198,7 @@ class Host:
             self._events.put(None)
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
+        self._verifier.close()
         self._fail(StoreError("the node has been closed", retry=False))
 
     @property
@@ -280,6 +285,8 @@ class Host:
                 return self._write(effect)
             case Read(token, table, start, stop, rows_max):
                 return ReadDone(token, self._store.read(table, start, stop, rows_max))
+            case VerifyBatch(token, claims):
+                self._verifier.check(claims, lambda valid: self.emit(Verified(token, valid)))
             case Fold():
                 self._cells.fold(effect)
             case Release(topic, serial):

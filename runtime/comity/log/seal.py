@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContentKey",
+    "claim_beside",
     "kcommit_of",
     "open_sealed",
     "seal",
@@ -107,7 +108,7 @@ def sign_beside(crypto: Crypto, key: ContentKey, seed: bytes, commit: CommitId) 
 
 
 def unmask(key: ContentKey, commit: CommitId, beside: bytes) -> bytes:
-    """Turn a masked signature into the signature, and back: for those who verify in batches."""
+    """Turn a masked signature into the signature, and back."""
     mask = blake2b(commit, size=SIGNATURE_BYTES, key=key.key, person=PERSON_SIGNATURE)
     both = int.from_bytes(beside, "little") ^ int.from_bytes(mask, "little")
     return both.to_bytes(SIGNATURE_BYTES, "little")
@@ -125,6 +126,17 @@ def verify_beside(
     if crypto.verify(author, signed_message(commit), unmask(key, commit, beside)):
         return None
     return Rejected(Reason.BAD_SIGNATURE, f"of device {short(author)}")
+
+
+def claim_beside(
+    key: ContentKey, author: DeviceId, commit: CommitId, beside: bytes
+) -> tuple[bytes, bytes, bytes]:
+    """Return what is to be verified, and how: public key, message, signature.
+
+    For those who verify in batches, or elsewhere. A signature of another length stays so.
+    """
+    signature = unmask(key, commit, beside) if len(beside) == SIGNATURE_BYTES else beside
+    return author, signed_message(commit), signature
 
 
 def _nonce(key: ContentKey, aad: bytes, inner: bytes) -> bytes:

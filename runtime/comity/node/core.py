@@ -35,6 +35,7 @@ from comity.node.events import (
     LinkUp,
     ReadDone,
     Stored,
+    Verified,
     Woke,
     WriteFailed,
 )
@@ -57,6 +58,7 @@ Event = (
     | Stored
     | WriteFailed
     | ReadDone
+    | Verified
     | Woke
     | Command
 )
@@ -86,7 +88,16 @@ class Local:
 class Core:
     """One node."""
 
-    __slots__ = ("_desk", "_due", "_local", "_ports", "_stopped", "_waiting")
+    __slots__ = (
+        "_deadline",
+        "_desk",
+        "_due",
+        "_is_due_known",
+        "_local",
+        "_ports",
+        "_stopped",
+        "_waiting",
+    )
 
     def __init__(self, ports: Ports, local: Local) -> None:
         """Keep what is given from outside; `start` comes next, once."""
@@ -96,10 +107,18 @@ class Core:
         self._desk: Desk | None = None
         self._due: dict[Topic, Instant] = {}
         self._stopped = False
+        self._deadline: Instant | None = None
+        self._is_due_known = False
 
     @property
     def deadline(self) -> Instant | None:
         """When `Woke` is due; None while nothing is awaited."""
+        if not self._is_due_known:  # it changes in steps only
+            self._deadline = self._find_deadline()
+            self._is_due_known = True
+        return self._deadline
+
+    def _find_deadline(self) -> Instant | None:
         if self._desk is None or self._stopped:
             return None
         due = earliest(min(self._due.values(), default=None), self._desk.links.deadline)
@@ -211,6 +230,8 @@ class Core:
                     then(step)
             case ReadDone(token, found):
                 self._waiting.take_read(token)(step, found)
+            case Verified(token, valid):
+                self._waiting.take_check(token)(step, valid)
             case WriteFailed():
                 self._stopped = True
             case Woke():
@@ -233,6 +254,7 @@ class Core:
     def _finish(self, step: Step) -> list[Effect]:
         """Send what was said, note what is due, close the step."""
         assert self._desk is not None
+        self._is_due_known = False
         step.settle()
         self._desk.links.flush(step)
         for topic in step.touched:
@@ -242,4 +264,6 @@ class Core:
                 self._due.pop(topic, None)
             else:
                 self._due[topic] = due
+        if step.writes:
+            self._desk.syncing.save_cursors(step)
         return step.finish()

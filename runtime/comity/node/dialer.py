@@ -69,8 +69,12 @@ class Dialer:
     @property
     def deadline(self) -> Instant | None:
         """When the next call is due."""
-        due = [t.due for t in self._targets.values() if t.due is not None and t.link is None]
-        return min(due, default=None)
+        due: Instant | None = None
+        for target in self._targets.values():
+            first = target.due
+            if first is not None and target.link is None and (due is None or first < due):
+                due = first
+        return due
 
     @property
     def targets(self) -> tuple[Target, ...]:

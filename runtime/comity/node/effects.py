@@ -4,6 +4,7 @@ Owns: the shapes of effects. May not know: who carries them out. A driver carrie
 effects of one step in order; `Write`s are durable in the order they were asked for, and a
 driver may put several into one transaction.
 
+    cores      VerifyBatch -> Verified
     store      Write -> Stored | WriteFailed; Read -> ReadDone
     links      Dial -> LinkUp | LinkDown; Send; AwaitRoom -> LinkDrained; Hangup
     cells      Fold (`comity.actor.fold`) -> Folded | BeatClosed; Release
@@ -34,6 +35,7 @@ __all__ = [
     "Send",
     "Stop",
     "Table",
+    "VerifyBatch",
     "Write",
 ]
 
@@ -92,6 +94,17 @@ class Read:
     start: bytes
     stop: bytes
     rows_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyBatch:
+    """Check signatures, in another process if there is one: it is work and no promise.
+
+    claims: (public key, message, signature) each; the first and the last may be of any length.
+    """
+
+    token: Token
+    claims: tuple[tuple[bytes, bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,17 @@ class Stop:
 
 
 Effect = (
-    Write | Read | Dial | Send | AwaitRoom | Hangup | Fold | Release | Answer | Report | Stop
+    Write
+    | Read
+    | VerifyBatch
+    | Dial
+    | Send
+    | AwaitRoom
+    | Hangup
+    | Fold
+    | Release
+    | Answer
+    | Report
+    | Stop
 )
 """Everything a core can ask for."""

@@ -7,6 +7,7 @@ Who sends what:
     cells      TurnEnded, BeatClosed, Folded (`comity.actor.fold`)
     links      LinkUp, LinkDown, LinkDrained, FrameArrived
     store      Stored, ReadDone
+    cores      Verified
     clock      Woke
     owner      Activate, Passivate and the commands in `comity.node.commands`
 Source: ARCHITECTURE 'Who owns what'.
@@ -25,6 +26,7 @@ __all__ = [
     "LinkUp",
     "ReadDone",
     "Stored",
+    "Verified",
     "Woke",
     "WriteFailed",
 ]
@@ -87,6 +89,17 @@ class ReadDone:
 
     token: Token
     rows: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The answer to `VerifyBatch`: which of its signatures are right, in its order.
+
+    Answers may come in another order than they were asked for.
+    """
+
+    token: Token
+    valid: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from comity.log.inner import (
     CommitGrant,
     Grant,
     Inner,
+    Past,
     RootGrant,
     decode_inner,
     peek_parents,
@@ -50,6 +51,7 @@ from comity.node import rows
 from comity.node.effects import Table
 from comity.node.epochs import Epochs, Prekeys
 from comity.node.step import Step
+from comity.node.verdicts import Ahead, Checked, Inserted, Missing, Opened
 from comity.wire.records import Commit
 
 __all__ = ["Checked", "Hand", "Inserted", "Journal", "Missing"]
@@ -67,44 +69,6 @@ class Hand:
     def crypto(self) -> Crypto:
         """The crypto library of this node."""
         return self.signer.crypto
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A commit that cannot be checked yet. parents: not known here; none if it is the key."""
-
-    id: CommitId
-    parents: tuple[CommitId, ...]
-    epoch: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A commit that may be inserted."""
-
-    id: CommitId
-    commit: Commit
-    sealed: Sealed
-    inner: Inner
-    claim: Claim | None
-    key: ContentKey
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """A commit that has become part of the log. index: its number in the graph.
-
-    flips: earlier turns that are visible now and were not, or the other way round.
-    opens: epochs whose keys it may have brought; what waits for them can be tried again.
-    """
-
-    index: int
-    id: CommitId
-    commit: Commit
-    turns: tuple[bytes, ...]
-    change: Change
-    flips: tuple[Flip, ...]
-    opens: tuple[CommitId, ...]
 
 
 class Journal:
@@ -212,8 +176,8 @@ class Journal:
     def turns_of(self, commit: Commit) -> tuple[bytes, ...]:
         """Open a commit that was accepted before and return its turns' operations."""
         opened = self._open(commit_id(self.topic, commit.sealed), commit.sealed)
-        assert isinstance(opened, tuple), "an accepted commit opens"
-        inner = decode_inner(opened[1], self.graph.facts)
+        assert isinstance(opened, Opened), "an accepted commit opens"
+        inner = decode_inner(opened.plain, self.graph.facts)
         assert isinstance(inner, Inner)
         return _turns(inner)
 
@@ -231,20 +195,44 @@ class Journal:
 
     # Foreign commits
 
-    def examine(self, commit: Commit, *, trusted: bool = False) -> Checked | Missing | Rejected:
+    def name(self, commit: Commit) -> CommitId:
+        """Return the id of a sealed commit."""
+        return commit_id(self.topic, commit.sealed)
+
+    def look_ahead(self, identifier: CommitId, commit: Commit, past: Past) -> Ahead | None:
+        """Read a commit whose parents may be on their way; None if that cannot be done yet.
+
+        Changes nothing. past: of what is here and of what is on its way.
+        """
+        opened = self._open(identifier, commit.sealed)
+        if not isinstance(opened, Opened):
+            return None
+        inner = decode_inner(opened.plain, past)
+        return None if isinstance(inner, Rejected) else Ahead(opened, inner)
+
+    def examine(
+        self,
+        commit: Commit,
+        *,
+        trusted: bool = False,
+        identifier: CommitId | None = None,
+        ahead: Ahead | None = None,
+    ) -> Checked | Missing | Rejected:
         """Decide whether a commit may be inserted. Changes nothing.
 
-        trusted: it comes from our own disk, where only checked commits are; its signature is
-        not verified again.
+        trusted: its signature is known to be right, for it comes from our own disk, where only
+        checked commits are, or was verified before its turn. identifier, ahead: if the caller
+        knows them already.
         """
-        identifier = commit_id(self.topic, commit.sealed)
+        if identifier is None:
+            identifier = commit_id(self.topic, commit.sealed)
         assert self.graph.index_of(identifier) is None, "the caller knows what is known"
-        opened = self._open(identifier, commit.sealed)
-        if not isinstance(opened, tuple):
+        opened = self._open(identifier, commit.sealed) if ahead is None else ahead.opened
+        if not isinstance(opened, Opened):
             return opened
-        sealed, plain, key, epoch = opened
-        inner = decode_inner(plain, self.graph.facts)
-        named = peek_parents(plain) if isinstance(inner, Rejected) else inner
+        sealed, key = opened.sealed, opened.key
+        inner = ahead.inner if ahead else decode_inner(opened.plain, self.graph.facts)
+        named = peek_parents(opened.plain) if isinstance(inner, Rejected) else inner
         if isinstance(named, Rejected):
             return named
         missing = missing_parents(self.graph, named.parents)
@@ -255,7 +243,7 @@ class Journal:
         refusal = check_structure(self.graph, inner, sealed)
         if refusal is not None:
             return refusal
-        claim = self._claim(inner, epoch) if inner.parents else None
+        claim = self._claim(inner, opened.epoch) if inner.parents else None
         if claim is not None:
             assert self.authority is not None, "a parent is known, so the genesis is"
             refusal = self.authority.judge(claim)
@@ -478,10 +466,8 @@ class Journal:
 
     # Parts
 
-    def _open(
-        self, identifier: CommitId, data: bytes
-    ) -> tuple[Sealed, bytes, ContentKey, CommitId | None] | Missing | Rejected:
-        """Take a sealed commit apart and open it. The epoch is None for one that makes one."""
+    def _open(self, identifier: CommitId, data: bytes) -> Opened | Missing | Rejected:
+        """Take a sealed commit apart and open it."""
         sealed = parse(data)
         if isinstance(sealed, Rejected):
             return sealed
@@ -495,12 +481,14 @@ class Journal:
             if key is None:
                 return Missing(identifier, (), identifier[:16])
             plain = open_sealed(crypto, key, sealed)
-            return plain if isinstance(plain, Rejected) else (sealed, plain, key, None)
+            if isinstance(plain, Rejected):
+                return plain
+            return Opened(identifier, sealed, plain, key, None)
         refusal: Rejected | None = None
         for epoch, held in self.epochs.matching(sealed.epoch):
             plain = open_sealed(crypto, held, sealed)
             if not isinstance(plain, Rejected):
-                return sealed, plain, held, epoch
+                return Opened(identifier, sealed, plain, held, epoch)
             refusal = plain
         return refusal if refusal is not None else Missing(identifier, (), sealed.epoch)
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
-from comity.base.clock import Instant, earliest
+from comity.base.clock import Instant
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import DeviceId, LinkId
 from comity.base.limits import HALF_OPEN_MAX
@@ -151,8 +151,10 @@ class Links:
         """When `tick` is due."""
         due = self._dialer.deadline
         for link in self._links.values():
-            if link.session is not None:
-                due = earliest(due, link.session.deadline)
+            session = link.session
+            wake = None if session is None else session.deadline
+            if wake is not None and (due is None or wake < due):
+                due = wake
         return due
 
     @property

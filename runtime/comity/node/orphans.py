@@ -60,6 +60,8 @@ class Orphans:
     @property
     def deadline(self) -> Instant | None:
         """When the oldest will have waited long enough."""
+        if not self._accounts:
+            return None
         oldest = [
             next(iter(account.parked.values())).expires
             for account in self._accounts.values()
@@ -108,7 +110,9 @@ class Orphans:
     def missing_of(self, source: DeviceId) -> tuple[CommitId, ...]:
         """Return the parents that a peer's commits wait for, in order, each once."""
         account = self._accounts.get(source)
-        parked = () if account is None else account.parked.values()
+        if account is None:
+            return ()
+        parked = account.parked.values()
         wanted = dict.fromkeys(o.wants for o in parked if len(o.wants) == ID_BYTES)
         return tuple(CommitId(each) for each in wanted)
 

@@ -18,17 +18,19 @@ from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic, short
 from comity.base.limits import REPORTS_KEPT_MAX
 from comity.log.entries import Entry
-from comity.log.sealed import EPOCH_PREFIX_BYTES, commit_id
+from comity.log.sealed import EPOCH_PREFIX_BYTES
 from comity.node import rows
+from comity.node.arrivals import Arrival, Arrivals
 from comity.node.beats import Beats, Phase
 from comity.node.commands import LogCommit, TopicStatus
 from comity.node.devices import Stranded
 from comity.node.holdings import Holdings
-from comity.node.journal import Checked, Hand, Inserted, Journal, Missing
+from comity.node.journal import Hand, Journal
 from comity.node.key_requests import KeyRequests
 from comity.node.orphans import Orphan, Orphans
 from comity.node.refusals import PASSING
 from comity.node.step import Rows, Step
+from comity.node.verdicts import Checked, Inserted, Missing
 from comity.wire.records import Commit
 
 __all__ = ["Listener", "Replica", "Saved", "Source"]
@@ -94,6 +96,7 @@ class Replica:
     """One actor on this device."""
 
     __slots__ = (
+        "_arrivals",
         "_arriving",
         "_key_requests",
         "_listener",
@@ -143,6 +146,7 @@ class Replica:
             assert isinstance(checked, Checked), f"a stored commit is refused: {checked}"
             self.journal.insert(checked, None)
         self.beats = Beats(self.journal)
+        self._arrivals = Arrivals(self.journal, self._arrived)
 
     @property
     def deadline(self) -> Instant | None:
@@ -168,22 +172,46 @@ class Replica:
             self._listener.keyless(step, self.topic, epochs)
             step.touch(self.topic)
 
+    def deliver(
+        self,
+        step: Step,
+        commits: Sequence[Commit],
+        source: Source,
+        then: Callable[[Step], None],
+    ) -> None:
+        """Take commits that came together, in their order, and after all that came before.
+
+        then: called in the step in which the last of them was taken, now or later.
+        """
+        self._arrivals.deliver(step, commits, source, then)
+
     def take(self, step: Step, commit: Commit, source: Source) -> None:
         """Accept, park or refuse a commit that a peer delivered, and all that waited for it."""
-        queue: list[tuple[Commit, Source]] = [(commit, source)]
+        self._arrived(step, Arrival(commit, self.journal.name(commit)), source)
+
+    def _arrived(self, step: Step, arrival: Arrival, source: Source) -> None:
+        queue: list[tuple[Arrival, Source]] = [(arrival, source)]
         for arrived, origin in queue:
-            identifier = commit_id(self.topic, arrived.sealed)
-            if self.journal.graph.index_of(identifier) is not None:
+            if self.journal.graph.index_of(arrived.id) is not None:
                 continue
-            checked = self.journal.examine(arrived)
+            checked = self.journal.examine(
+                arrived.commit,
+                identifier=arrived.id,
+                ahead=arrived.ahead,
+                trusted=arrived.is_verified,
+            )
             if isinstance(checked, Missing):
                 checked = self._orphaned(checked)
             if isinstance(checked, Missing):
-                self._park(step, checked, arrived, origin)
-            elif isinstance(checked, Rejected):
-                queue += self._refuse(step, identifier, checked, origin)
+                self._park(step, checked, arrived.commit, origin)
+                continue
+            if isinstance(checked, Rejected):
+                ready = self._refuse(step, arrived.id, checked, origin)
             else:
-                queue += self._accept(step, checked, origin)
+                ready = self._accept(step, checked, origin)
+            for orphan in ready:
+                again = Arrival(orphan.commit, orphan.id)
+                queue.append((again, (orphan.link, orphan.source)))
 
     def heads(self) -> tuple[CommitId, ...]:
         """Return the commits that none builds on, ascending."""
@@ -302,6 +330,7 @@ class Replica:
         """Assert the invariants of graph, authority, orphans and holdings. Slow."""
         self.journal.check()
         self._orphans.check()
+        self._arrivals.check()
         self.holdings.check()
         assert self.holdings.count <= len(self.journal.graph)
         for awaited in self._orphans.awaited:  # nothing waits for what is here
@@ -334,20 +363,17 @@ class Replica:
 
     def _refuse(
         self, step: Step, commit: CommitId, refusal: Rejected, source: Source
-    ) -> list[tuple[Commit, Source]]:
+    ) -> Sequence[Orphan]:
         """Refuse a commit and return the orphans that are refused because of it."""
         self._listener.refused(step, self.topic, commit, refusal, source)
         if refusal.reason in PASSING:
-            return []
+            return ()
         self._refused[commit] = None
         if len(self._refused) > REPORTS_KEPT_MAX:
             del self._refused[next(iter(self._refused))]
-        waiting = self._orphans.wanted(commit)
-        return [(orphan.commit, (orphan.link, orphan.source)) for orphan in waiting]
+        return self._orphans.wanted(commit)
 
-    def _accept(
-        self, step: Step, checked: Checked, source: Source
-    ) -> list[tuple[Commit, Source]]:
+    def _accept(self, step: Step, checked: Checked, source: Source) -> Sequence[Orphan]:
         """Insert a commit and return the orphans that can be tried again because of it."""
         self._arriving = source
         inserted = self.journal.insert(checked, step)
@@ -357,7 +383,7 @@ class Replica:
         ready: list[Orphan] = list(self._orphans.wanted(checked.id))
         for epoch in inserted.opens:
             ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
-        return [(orphan.commit, (orphan.link, orphan.source)) for orphan in ready]
+        return ready
 
     def _inserted(self, inserted: Inserted, step: Step | None) -> None:
         """A commit of ours or of a peer has become part of the log."""
@@ -393,5 +419,6 @@ class Replica:
 
     def _durable(self, step: Step, inserted: Inserted, source: Source | None) -> None:
         self.beats.commits_durable(inserted.index + 1, step)
-        self.holdings.add(inserted.id, self.journal.graph.gen_of(inserted.index))
+        gen = self.journal.graph.gen_of(inserted.index)
+        self.holdings.add(inserted.id, gen, inserted.commit)
         self._listener.stored(step, self.topic, (inserted.id,), source)

@@ -19,7 +19,7 @@ Source: PROTOCOL section 2 'Acceptance', section 8; decision 13.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from comity.base.clock import HOUR, MINUTE, Duration, Instant, after
@@ -106,6 +106,18 @@ class Shelf:
     def missing_of(self, _peer: DeviceId) -> tuple[CommitId, ...]:
         """Return nothing: a relay waits for no parents."""
         return ()
+
+    def deliver(
+        self,
+        step: Step,
+        commits: Sequence[Commit],
+        source: Source,
+        then: Callable[[Step], None],
+    ) -> None:
+        """Take commits that came together, then call `then`: nothing here takes long."""
+        for commit in commits:
+            self.take(step, commit, source)
+        then(step)
 
     def take(self, step: Step, commit: Commit, source: Source) -> None:
         """Keep a commit, or another copy of one, or refuse it with a reason."""

@@ -24,6 +24,7 @@ from comity.node.effects import (
     Release,
     Report,
     Table,
+    VerifyBatch,
     Write,
 )
 
@@ -37,15 +38,16 @@ Rows = tuple[tuple[bytes, bytes], ...]
 
 
 class Waiting:
-    """What waits for the store: writes in the order they were asked for, reads by token."""
+    """What waits: writes in the order they were asked for, reads and checks by token."""
 
-    __slots__ = ("_next", "_reads", "_writes")
+    __slots__ = ("_checks", "_next", "_reads", "_writes")
 
     def __init__(self) -> None:
         """Start with nothing outstanding."""
         self._next = 1
         self._writes: deque[tuple[Token, list[Callable[[Step], None]]]] = deque()
         self._reads: dict[Token, Callable[[Step, Rows], None]] = {}
+        self._checks: dict[Token, Callable[[Step, tuple[bool, ...]], None]] = {}
 
     @property
     def idle(self) -> bool:
@@ -78,6 +80,16 @@ class Waiting:
         """Return who wanted the rows of `token`."""
         return self._reads.pop(token)
 
+    def add_check(self, then: Callable[[Step, tuple[bool, ...]], None]) -> Token:
+        """Number a new `VerifyBatch` and keep who wants to know."""
+        token = self._token()
+        self._checks[token] = then
+        return token
+
+    def take_check(self, token: Token) -> Callable[[Step, tuple[bool, ...]], None]:
+        """Return who wanted to know what `token` asks."""
+        return self._checks.pop(token)
+
     def _token(self) -> Token:
         token = Token(self._next)
         self._next += 1
@@ -102,6 +114,11 @@ class Step:
     def instant(self) -> Instant:
         """The present, monotonic."""
         return self.now.instant
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written: then more of it costs next to nothing."""
+        return bool(self._changes)
 
     @property
     def touched(self) -> tuple[Topic, ...]:
@@ -130,6 +147,14 @@ class Step:
         """Read rows with keys[0] <= key < keys[1] and go on with them in a later step."""
         token = self._waiting.add_read(then)
         self.act(Read(token, table, keys[0], keys[1], rows_max))
+
+    def verify(
+        self,
+        claims: tuple[tuple[bytes, bytes, bytes], ...],
+        then: Callable[[Step, tuple[bool, ...]], None],
+    ) -> None:
+        """Have signatures checked and go on, in a later step, with which are right."""
+        self.act(VerifyBatch(self._waiting.add_check(then), claims))
 
     def when_durable(self, then: Callable[[Step], None]) -> None:
         """Go on, in a later step, once everything written so far is on disk."""

@@ -110,6 +110,7 @@ class Syncing:
         "_links",
         "_refused",
         "_tables",
+        "_unsaved",
     )
 
     def __init__(self, links: Links, desk: Desk, entropy: Entropy, cursors: Rows) -> None:
@@ -120,6 +121,7 @@ class Syncing:
         self._tables: dict[LinkId, _Table] = {}
         self._due: dict[tuple[LinkId, Topic], Instant] = {}
         self._compare_at: dict[tuple[LinkId, Topic], Instant] = {}
+        self._unsaved: dict[bytes, int] = {}
         self._refused: dict[Topic, dict[CommitId, None]] = {}
         self._cursors: dict[tuple[Topic, DeviceId], dict[bytes, int]] = {}
         for key, value in cursors:
@@ -143,6 +145,7 @@ class Syncing:
             found = self._machine(link_id, topic)
             if due <= step.instant and found is not None:
                 self._plan_comparison(found[0], topic, step)
+                self.save_cursors(step)
                 self._follow(found[0], topic, found[1].compare(step.instant), step)
 
     def _plan_comparison(self, link: Link, topic: Topic, step: Step) -> None:
@@ -341,16 +344,19 @@ class Syncing:
         self, link: Link, topic: Topic, outputs: Sequence[Output], step: Step
     ) -> Rejected | None:
         """Do what a machine says, in order; a refusal is the peer's fault."""
+        ready: list[tuple[Serve, list[Commit]]] = []
         for output in outputs:
             match output:
                 case Say(record):
                     self._links.say(link, record, step)
                 case Serve():
-                    self._serve(link, topic, output, step)
+                    commits = self._serve(link, topic, output, step)
+                    if commits is not None:
+                        ready.append((output, commits))
                 case Take():
                     self._take(link, topic, output, step)
                 case SaveCursor(store, arrival):
-                    self._save_cursor(link, topic, store, arrival, step)
+                    self._save_cursor(link, topic, store, arrival)
                 case Synced(_, fresh, complete):
                     if complete:
                         step.report("synced", topic=topic, device=link.peer,
@@ -368,6 +374,8 @@ class Syncing:
                 case _:
                     assert_never(output)
         self._note_due(link, topic)
+        for serve, commits in ready:  # after all that was said before it
+            self._send(link, topic, serve, commits, step)
         return None
 
     def _delivered(self, link: Link, topic: Topic, ids: Sequence[CommitId], step: Step) -> None:
@@ -405,8 +413,6 @@ class Syncing:
         assert link.peer is not None
         peer, holding = link.peer, self._desk.holding(topic)
         assert holding is not None
-        for commit in take.commits:
-            holding.take(step, commit, (link.id, peer))
 
         def settle(later: Step) -> None:
             found = self._machine(link.id, topic)
@@ -415,25 +421,42 @@ class Syncing:
                 settled = found[1].settle(take.number, missing, later.instant)
                 self._follow(link, topic, settled, later)
 
-        step.when_durable(settle)
+        def taken(later: Step) -> None:
+            later.when_durable(settle)
 
-    def _save_cursor(
-        self, link: Link, topic: Topic, store: bytes, arrival: int, step: Step
-    ) -> None:
+        holding.deliver(step, take.commits, (link.id, peer), taken)
+
+    def _save_cursor(self, link: Link, topic: Topic, store: bytes, arrival: int) -> None:
         assert link.peer is not None
         self._cursors.setdefault((topic, link.peer), {})[store] = arrival
-        key = rows.cursor_key(topic, link.peer, store)
-        step.put(Table.CURSOR, key, rows.encode_number(arrival))
+        self._unsaved[rows.cursor_key(topic, link.peer, store)] = arrival
 
-    def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> None:
-        """Read commits from the store and send them."""
+    def save_cursors(self, step: Step) -> None:
+        """Write how far peers were read, beside something else that is to be written.
+
+        Whoever has lost the last of it asks again for what came since: for a page at most, as
+        the next page brings a write. So no commit costs a sync of the disk for this alone.
+        """
+        for key, arrival in self._unsaved.items():
+            step.put(Table.CURSOR, key, rows.encode_number(arrival))
+        self._unsaved.clear()
+
+    def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> list[Commit] | None:
+        """Return the commits if all are at hand; else read them, and send them then."""
         holding = self._desk.holding(topic)
         assert holding is not None
-        numbers = [holding.holdings.arrival_of(commit) for commit in serve.ids]
+        holdings = holding.holdings
+        numbers = [holdings.arrival_of(commit) for commit in serve.ids]
         wanted = [number for number in numbers if number is not None]
-        spans = _spans(sorted(wanted))
         found: dict[int, tuple[Commit, ...]] = {}
+        for number in wanted:
+            commit = holdings.at_hand(number)
+            if commit is not None:
+                found[number] = (commit,)
+        spans = _spans(sorted(number for number in wanted if number not in found))
         left = len(spans)
+        if not spans:
+            return [pair for number in wanted for pair in found[number]]
 
         def arrived(later: Step, read: Rows) -> None:
             nonlocal left
@@ -447,6 +470,7 @@ class Syncing:
         for first, last in spans:
             keys = rows.commit_key(topic, first), rows.commit_key(topic, last + 1)
             step.read(Table.COMMIT, keys, last - first + 1, arrived)
+        return None
 
     def _send(
         self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step

@@ -225,6 +225,8 @@ class Intake:
         return tuple(said)
 
     def _receipts(self) -> list[Say]:
+        if not self._durable:
+            return []
         durable = sorted(self._durable)
         self._durable.clear()
         return [

@@ -192,7 +192,9 @@ class Supply:
 
     def _pump(self, position: int) -> list[Serve | Say]:
         """Go on from the position until something is to be sent, or to the end."""
-        while found := self._view.arrivals_after(position, SERVE_COUNT_MAX):
+        view = self._view
+        while view.arrival > position:
+            found = view.arrivals_after(position, SERVE_COUNT_MAX)
             ids = tuple(each for number, each in found if number not in self._from_peer)
             self._position = position = found[-1][0]
             self._from_peer.drop_through(position)

@@ -449,18 +449,22 @@ class TopicSync:
     def _done(self, now: Instant) -> tuple[Output, ...]:
         """Move as far as possible and return what is to be done."""
         before: Phase | None = None
-        while self._phase not in {before, Phase.READY, Phase.OVER}:
+        while self._phase is not before and self._moves:
             before = self._phase
             self._out += self._intake.next()
             self._out += self._supply.next()
             self._advance(now)
-        if self._phase not in {Phase.READY, Phase.OVER}:
+        if self._moves:
             self._out += self._intake.next()
             self._out += self._supply.next()
             if self._phase is Phase.LIVE and not self._intake.storing:
                 self._out += self._supply.notice()
         out, self._out = tuple(self._out), []
         return out
+
+    @property
+    def _moves(self) -> bool:
+        return self._phase is not Phase.READY and self._phase is not Phase.OVER
 
     def _advance(self, now: Instant) -> None:
         """Make one transition that no record asks for, if its time has come."""
