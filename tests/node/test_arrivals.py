@@ -117,6 +117,10 @@ class Heard:
         """Nobody else writes as this device."""
         raise AssertionError(commit)
 
+    def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
+        """No copy of a commit is better than another."""
+        raise AssertionError((step, topic, commit))
+
     def members_changed(
         self,
         step: Step,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from comity.base.ids import DeviceId, Topic
+from comity.base.values import made_fast
 
 if TYPE_CHECKING:
     from comity.log.graph import Graph
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
     """A turn that wrote something is over.
@@ -41,6 +43,7 @@ class TurnEnded:
     operations: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class BeatClosed:
     """The cell could not fold: it had run turns that the fold does not bind. It now waits.
@@ -53,6 +56,7 @@ class BeatClosed:
     serial: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Folded:
     """The cell applied the fold that leads to `beat`; turns from now on read its frontier."""
@@ -65,6 +69,7 @@ CellEvent = TurnEnded | BeatClosed | Folded
 """What a cell tells the core."""
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Binding:
     """The cell's turns `first`..`last` are now the turns of a sealed commit, in order.
@@ -78,6 +83,7 @@ class Binding:
     hidden: tuple[tuple[int, int], ...] = ()
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class FoldCommit:
     """One commit for the fold: its number in the graph and its turns' operations.
@@ -91,6 +97,7 @@ class FoldCommit:
     hidden: tuple[tuple[int, int], ...] = ()
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Bring a cell from beat `beat - 1` to `beat`.

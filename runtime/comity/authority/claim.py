@@ -17,6 +17,7 @@ from enum import IntEnum, unique
 from typing import Protocol
 
 from comity.base.ids import CommitId, DeviceId
+from comity.base.values import made_fast
 from comity.log.entries import AuthorityEntry, EpochEntry, Role, TurnEntry, UndoEntry
 from comity.log.inner import Grant as GrantName
 from comity.log.inner import Inner
@@ -43,6 +44,7 @@ class Ancestry(Protocol):
         ...
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What authority must know of a commit to judge it.
@@ -113,6 +115,7 @@ class MemberChange:
     after: Role | None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Change:
     """What admitting one commit did to the present view.

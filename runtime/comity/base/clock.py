@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NewType
 
+from comity.base.values import made_fast
+
 __all__ = [
     "HOUR",
     "MILLISECOND",
@@ -39,6 +41,7 @@ MINUTE: Final = Duration(60 * SECOND)
 HOUR: Final = Duration(60 * MINUTE)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The present, as a driver tells it to the core."""

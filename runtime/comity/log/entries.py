@@ -21,6 +21,7 @@ from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import ID_BYTES, CommitId, DeviceId
 from comity.base.limits import COMMIT_BYTES_MAX, ROOTS_MAX
+from comity.base.values import made_fast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +124,7 @@ class Cause:
         assert len(self.handover) <= HANDOVER_BYTES_MAX
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class TurnEntry:
     """One turn: its encoded operations, and the envelope that caused it, if one did."""

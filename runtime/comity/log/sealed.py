@@ -22,6 +22,7 @@ from typing import Final
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import ID_BYTES, ZERO_ID, CommitId, Topic
 from comity.base.limits import COMMIT_BYTES_MAX
+from comity.base.values import made_fast
 from comity.crypto.hashing import PERSON_COMMIT, PERSON_TOPIC, blake2b
 from comity.crypto.port import KEY_BYTES, NONCE_LONG_BYTES, TAG_BYTES
 from comity.log.inner import padded_bytes
@@ -100,6 +101,7 @@ class Wraps:
         )
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A commit whose layout is right; nothing else about it is known.

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from comity.base.ids import CommitId, DeviceId, LinkId
 from comity.base.limits import VERIFY_AHEAD_MAX, VERIFY_BATCH_MIN
+from comity.base.values import made_fast
 from comity.log.inner import ChainFacts
 from comity.log.seal import claim_beside
 from comity.node.journal import Journal
@@ -33,6 +34,7 @@ from comity.wire.records import Commit
 __all__ = ["Arrival", "Arrivals"]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A commit that a peer delivered.
@@ -105,7 +107,8 @@ class Arrivals:
             if not batch.arrivals:
                 return  # too much came: they were taken without the answer
             for place, is_right in zip(asked, valid, strict=True):
-                batch.arrivals[place] = replace(batch.arrivals[place], is_verified=is_right)
+                read = batch.arrivals[place]
+                batch.arrivals[place] = Arrival(read.commit, read.id, read.ahead, is_right)
             batch.is_ready = True
             self._advance(later, waiting=True)
 

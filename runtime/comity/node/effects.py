@@ -20,6 +20,7 @@ from enum import StrEnum, unique
 from comity.actor.fold import Fold
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
+from comity.base.values import made_fast
 
 __all__ = [
     "Answer",
@@ -60,6 +61,7 @@ class Table(StrEnum):
     STRANDED = "stranded"
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Put:
     """Set one key of one table."""
@@ -69,6 +71,7 @@ class Put:
     value: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Delete one key of one table; absent is fine."""
@@ -77,6 +80,7 @@ class Drop:
     key: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Write:
     """Make all changes durable, or none."""
@@ -85,6 +89,7 @@ class Write:
     changes: tuple[Put | Drop, ...]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Read:
     """Read rows with start <= key < stop in key order, at most `rows_max`."""
@@ -96,6 +101,7 @@ class Read:
     rows_max: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class VerifyBatch:
     """Check signatures, in another process if there is one: it is work and no promise.
@@ -115,6 +121,7 @@ class Dial:
     address: str
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send one frame over a link; dropped if the link is down."""
@@ -123,6 +130,7 @@ class Send:
     frame: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class AwaitRoom:
     """Say `LinkDrained` once what was sent over a link has mostly left."""
@@ -138,6 +146,7 @@ class Hangup:
     why: str
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Release:
     """Turns up to `serial` are durable: their replies may go out."""
@@ -146,6 +155,7 @@ class Release:
     serial: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a command: its result, or why it cannot be."""
@@ -154,6 +164,7 @@ class Answer:
     result: object
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Report:
     """Something the owner should know: counted, kept for `comity why`, given to handlers.

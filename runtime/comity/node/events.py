@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comity.base.ids import LinkId, Token
+from comity.base.values import made_fast
 
 __all__ = [
     "FrameArrived",
@@ -53,6 +54,7 @@ class LinkDown:
     why: str
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class LinkDrained:
     """The answer to `AwaitRoom`: the link has room; never comes if the link goes down."""
@@ -60,6 +62,7 @@ class LinkDrained:
     link: LinkId
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class FrameArrived:
     """One frame came in, as the peer's session sent it: opaque and untrusted."""
@@ -68,6 +71,7 @@ class FrameArrived:
     frame: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The `Write` of this token is on disk."""
@@ -83,6 +87,7 @@ class WriteFailed:
     why: str
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class ReadDone:
     """Rows for a `Read`, in key order."""
@@ -91,6 +96,7 @@ class ReadDone:
     rows: tuple[tuple[bytes, bytes], ...]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The answer to `VerifyBatch`: which of its signatures are right, in its order.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from comity.authority.claim import Change, Claim
 from comity.authority.visibility import Flip
 from comity.base.ids import CommitId
+from comity.base.values import made_fast
 from comity.log.inner import Inner
 from comity.log.seal import ContentKey
 from comity.log.sealed import Sealed
@@ -23,6 +24,7 @@ from comity.wire.records import Commit
 __all__ = ["Ahead", "Checked", "Inserted", "Missing", "Opened"]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A commit whose seal is off. plain: its encoded inner. epoch: None if it makes one."""
@@ -34,6 +36,7 @@ class Opened:
     epoch: CommitId | None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """A commit that was read before its turn, while those it builds on were on their way.
@@ -54,6 +57,7 @@ class Missing:
     epoch: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A commit that may be inserted."""
@@ -66,6 +70,7 @@ class Checked:
     key: ContentKey
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Inserted:
     """A commit that has become part of the log. index: its number in the graph.

@@ -42,6 +42,7 @@ from comity.base.clock import HOUR, Duration, Instant, after
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import ID_BYTES, DeviceId, Topic, short
 from comity.base.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, MESSAGE_BYTES_MAX
+from comity.base.values import made_fast
 from comity.crypto.hashing import (
     PERSON_INVITE,
     PERSON_PSK,
@@ -140,6 +141,7 @@ class Endpoint:
         )
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class SendFrame:
     """Send this frame over the link."""
@@ -161,6 +163,7 @@ class Established:
     joined_by: bytes | None = None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Received:
     """The peer sent this message."""

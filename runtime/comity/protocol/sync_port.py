@@ -23,6 +23,7 @@ from typing import Protocol
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
 from comity.base.limits import COMMITS_COUNT_MAX, COMMITS_RECORD_BYTES_MAX
+from comity.base.values import made_fast
 from comity.protocol.reconcile import Item
 from comity.wire.records import (
     Commit,
@@ -121,6 +122,7 @@ class Phase(Enum):
     OVER = "over"
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Say:
     """Send this record, after what was said before."""
@@ -128,6 +130,7 @@ class Say:
     record: SyncRecord
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Serve:
     """Read these commits and send them in this order; one is out at a time.
@@ -140,6 +143,7 @@ class Serve:
     last: bool
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Take:
     """Check and store these commits. number: names this batch in `settle`; ascending."""
@@ -148,6 +152,7 @@ class Take:
     commits: tuple[Commit, ...]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class SaveCursor:
     """Remember that all of the peer's store `store` up to `arrival` is durable here."""
@@ -156,6 +161,7 @@ class SaveCursor:
     arrival: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Two summaries met; if equal, everything here up to `ours.arrival` is durable there.
@@ -168,6 +174,7 @@ class Compared:
     theirs: Summary
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Commits came. commits_to_go: an estimate by what the peer says that it holds."""
@@ -177,6 +184,7 @@ class Progress:
     commits_to_go: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Synced:
     """Both sides hold what either held when the pass began; what is newer follows live.
@@ -190,6 +198,7 @@ class Synced:
     complete: bool
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The peer says that these are durable there."""

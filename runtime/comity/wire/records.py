@@ -15,6 +15,7 @@ from typing import Protocol
 
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, Topic
+from comity.base.values import made_fast
 
 __all__ = [
     "Announce",
@@ -54,6 +55,7 @@ class Subscribe:
     topics: tuple[Topic, ...]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What this side holds of a topic.
@@ -71,6 +73,7 @@ class Summary:
     arrival: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Since:
     """Ask for every commit that arrived at the other store after number `arrival`."""
@@ -87,6 +90,7 @@ class Reconcile:
     body: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Want:
     """Ask for commits by id, at most 1,024."""
@@ -95,6 +99,7 @@ class Want:
     ids: tuple[CommitId, ...]
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One sealed commit and what stands beside it (the masked signature, 64 bytes)."""
@@ -103,6 +108,7 @@ class Commit:
     beside: bytes
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Commits:
     """Commits of one topic, parents before children as far as the sender can tell.
@@ -117,6 +123,7 @@ class Commits:
     last: bool
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """These commits are durable here. ids: sorted, no duplicates."""
