@@ -20,6 +20,7 @@ from comity.log.inner import CommitGrant, Inner, padded_bytes
 from comity.log.seal import ContentKey, seal, sign_beside
 from comity.log.sealed import Sealed, assemble, clear_data, commit_id, parse
 from comity.node import journal as journal_module
+from comity.node.arrivals import Arrival
 from comity.node.links import Links
 from comity.node.replica import Replica, Source
 from comity.node.step import Step
@@ -143,18 +144,18 @@ def _with_other_nonce(mallory: Attacker, commit: Commit) -> Commit:
 
 def _remember_bad_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patch out that a signature is never remembered by id."""
-    take = Replica.take
+    take = Replica._arrived
     bad: dict[tuple[int, CommitId], None] = {}
 
-    def forgetful(self: Replica, step: Step, commit: Commit, source: Source) -> None:
-        name = id(self), commit_id(self.topic, commit.sealed)
+    def forgetful(self: Replica, step: Step, arrival: Arrival, source: Source) -> None:
+        name = id(self), arrival.id
         if name in bad:
             return
-        take(self, step, commit, source)
+        take(self, step, arrival, source)
         if self.journal.graph.index_of(name[1]) is None:
             bad[name] = None
 
-    monkeypatch.setattr(Replica, "take", forgetful)
+    monkeypatch.setattr(Replica, "_arrived", forgetful)
 
 
 # 4: layouts

@@ -117,6 +117,10 @@ class Heard:
         """Nobody else writes as this device."""
         raise AssertionError(commit)
 
+    def keyless(self, step: Step, topic: Topic, epochs: tuple[CommitId, ...]) -> None:
+        """The key of the one epoch is here."""
+        raise AssertionError((step, topic, epochs))
+
     def renewed(self, step: Step, topic: Topic, commit: CommitId) -> None:
         """No copy of a commit is better than another."""
         raise AssertionError((step, topic, commit))
