@@ -17,8 +17,8 @@ class Notes(Actor):
         before: what who types was shown. What others typed since is kept: only what differs
         between the two is deleted and inserted, where it stands now.
         """
-        start, end, inserted = _difference(before, after)
-        theirs, gone, fresh = _difference(before, str(self.text))
+        start, end, inserted = difference(before, after)
+        theirs, gone, fresh = difference(before, str(self.text))
         shift = len(fresh) - (gone - theirs)
         right = max(start, gone)
         if right < end:
@@ -39,7 +39,7 @@ class Notes(Actor):
         return str(self.text)
 
 
-def _difference(before: str, after: str) -> tuple[int, int, str]:
+def difference(before: str, after: str) -> tuple[int, int, str]:
     """Return which characters of one text gave way to what in the other: start, end, text."""
     least = min(len(before), len(after))
     start = 0

@@ -1,12 +1,10 @@
 """What a note promises to people who type at the same time."""
 
-from typing import cast
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comity_chaos import Sim, chaos
-from examples.notes.notes import Notes, _difference
+from examples.notes.notes import Notes, difference
 
 TEXTS = st.text("ab \n😀", max_size=12)
 
@@ -31,9 +29,9 @@ def test_what_two_people_type_in_different_places_is_all_there() -> None:
 
 
 @given(TEXTS, TEXTS)
-def test_a_difference_leads_from_one_text_to_the_other(before: str, after: str) -> None:
+def test_adifference_leads_from_one_text_to_the_other(before: str, after: str) -> None:
     """Whatever they are; equal texts do not differ."""
-    start, end, inserted = _difference(before, after)
+    start, end, inserted = difference(before, after)
     assert before[:start] + inserted + before[end:] == after
     assert 0 <= start <= end <= len(before)
     if before == after:
@@ -60,4 +58,4 @@ def test_an_edit_on_an_old_text_keeps_what_came_since() -> None:
             note.tell(Notes.write, shown, theirs)
             reply = note.ask(Notes.write, shown, mine)
             sim.run(1)
-            assert cast("str", reply.value) == expected, (shown, mine, theirs)
+            assert reply.value == expected, (shown, mine, theirs)
