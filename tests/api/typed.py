@@ -2,7 +2,18 @@
 
 from typing import assert_type
 
-from comity import Actor, Counter, Interface, Map, Node, Register, Set
+from comity import (
+    Actor,
+    Counter,
+    Flag,
+    Interface,
+    List,
+    Map,
+    Node,
+    Register,
+    Set,
+    Text,
+)
 from comity.drivers.dispatch.future import Future
 
 
@@ -58,3 +69,27 @@ def use(node: Node) -> None:
     reader = todo.options(deadline=2).facet(Reader)
     through = reader.ask(Reader.add, "milk")
     _ = assert_type(through, Future[int])
+
+
+class Team(Actor):
+    """Replicated values in maps."""
+
+    scores: Map[str, Counter]
+    pages: Map[str, Text]
+    tags: Map[str, Set[str]]
+    done: Map[str, Flag]
+    rows: Map[str, List[int]]
+    deep: Map[str, Map[int, Counter]]
+
+    def play(self, who: str) -> int:
+        """Write each in its place, and assign what its field would take."""
+        self.scores[who] += 1
+        self.pages[who].insert(0, "x")
+        self.pages[who] = "plain"
+        self.tags[who].add("new")
+        self.tags[who] = {"a"}
+        self.done[who] = True
+        self.rows[who] = [1, 2]
+        self.deep[who][3] += 1
+        del self.deep[who]
+        return int(self.scores[who])

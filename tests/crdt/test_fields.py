@@ -412,7 +412,7 @@ def test_all_errors_of_a_class_come_together() -> None:
         "d": (Register, "Register[T]"),
         "e": (Map, "Map[K, V]"),
         "f": (Set[float], "cannot be a key"),
-        "g": (Map[str, Set[str]], "cannot be inside another field"),
+        "g": (Register[Set[str]], "cannot be inside a Register"),
         "h": (Register[list[int]], "tuple[T, ...]"),
         "i": (Register[UUID], "field(default=...)"),
         "j": (object(), "use Register[T], Flag"),

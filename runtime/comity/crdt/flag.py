@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, overload
 from comity.base.canonical import Malformed, Reader
 from comity.base.errors import UsageError
 from comity.crdt.codec import wrong
-from comity.crdt.writer import Writer
+from comity.crdt.writer import OpenTurn
 from comity.crdt.writes import ABSENT, Writes
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class FlagLaw:
 
     __slots__ = ("_entered", "_operation", "_writer", "label", "tag", "writes")
 
-    def __init__(self, label: str, writer: Writer, writes: Writes) -> None:
+    def __init__(self, label: str, writer: OpenTurn, writes: Writes) -> None:
         """Start off."""
         self.label = label
         self.tag = writes.tag
@@ -93,6 +93,10 @@ class FlagLaw:
         """Switch on or off."""
         self.writes.fold(turn, None, True if parsed else ABSENT)
         return ()
+
+    def bound(self, turn: int) -> None:
+        """Learn that causality knows the place of a turn of this device."""
+        self.writes.bound(turn)
 
     def changed(self, turn: int) -> tuple[()] | None:
         """Count a turn or no longer."""

@@ -28,7 +28,7 @@ from comity.base.canonical import Malformed, Reader, varint, zigzag
 from comity.base.errors import UsageError
 from comity.crdt.codec import SCALARS, Value, ValueType, wrong
 from comity.crdt.tally import INCREMENT_MAX, Tally
-from comity.crdt.writer import Entrant, Writer
+from comity.crdt.writer import Entrant, OpenTurn
 from comity.crdt.writes import ABSENT, Key, Writes
 
 __all__ = ["CounterLaw", "KeyedLaw", "Law", "RegisterLaw"]
@@ -60,6 +60,10 @@ class Law(Entrant, Protocol):
         """Apply what `parse` returned; return the keys that it wrote."""
         ...
 
+    def bound(self, turn: int) -> None:
+        """Learn that causality knows the place of a turn of this device."""
+        ...
+
     def changed(self, turn: int) -> tuple[Key, ...] | None:
         """Decide anew after a turn was hidden or shown; None if it wrote nothing here."""
         ...
@@ -82,7 +86,7 @@ class CounterLaw:
 
     __slots__ = ("_entered", "_writer", "label", "tag", "tally")
 
-    def __init__(self, label: str, tag: bytes, writer: Writer, hidden: set[int]) -> None:
+    def __init__(self, label: str, tag: bytes, writer: OpenTurn, hidden: set[int]) -> None:
         """Start at 0."""
         self.label = label
         self.tag = tag
@@ -147,6 +151,9 @@ class CounterLaw:
         self.tally.fold(turn, parsed)
         return ()
 
+    def bound(self, turn: int) -> None:
+        """Learn the place of a turn of this device: nothing here depends on it."""
+
     def changed(self, turn: int) -> tuple[Key, ...] | None:
         """Count a turn or no longer."""
         return () if self.tally.changed(turn) else None
@@ -180,7 +187,12 @@ class RegisterLaw:
     )
 
     def __init__(
-        self, label: str, value_type: ValueType, default: Value, writer: Writer, writes: Writes
+        self,
+        label: str,
+        value_type: ValueType,
+        default: Value,
+        writer: OpenTurn,
+        writes: Writes,
     ) -> None:
         """Start unset: reading gives `default`."""
         self.label = label
@@ -242,6 +254,10 @@ class RegisterLaw:
         self.writes.fold(turn, None, parsed)
         return ()
 
+    def bound(self, turn: int) -> None:
+        """Learn that causality knows the place of a turn of this device."""
+        self.writes.bound(turn)
+
     def changed(self, turn: int) -> tuple[Key, ...] | None:
         """Count a turn or no longer."""
         return () if self.writes.changed(turn) else None
@@ -281,7 +297,7 @@ class KeyedLaw:
         label: str,
         key_type: ValueType,
         value_type: ValueType | None,
-        writer: Writer,
+        writer: OpenTurn,
         writes: Writes,
     ) -> None:
         """Start empty. value_type: None for a set."""
@@ -414,6 +430,10 @@ class KeyedLaw:
         for key, value in parsed.items():
             write(turn, key, value)
         return tuple(parsed)
+
+    def bound(self, turn: int) -> None:
+        """Learn that causality knows the place of a turn of this device."""
+        self.writes.bound(turn)
 
     def changed(self, turn: int) -> tuple[Key, ...] | None:
         """Count a turn or no longer."""

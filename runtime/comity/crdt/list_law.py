@@ -21,7 +21,7 @@ from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.codec import Value, ValueType
 from comity.crdt.elements import DELETE, INSERT, MOVE, SET, Elements, Operation
-from comity.crdt.writer import Writer
+from comity.crdt.writer import OpenTurn
 
 __all__ = ["ListLaw"]
 
@@ -63,7 +63,7 @@ class ListLaw:
         self,
         label: str,
         value_type: ValueType,
-        writer: Writer,
+        writer: OpenTurn,
         elements: Elements,
         hidden: set[int],
     ) -> None:

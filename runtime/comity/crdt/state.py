@@ -30,9 +30,8 @@ from comity.base.limits import TURN_BYTES_MAX
 from comity.crdt.bounded import BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
-from comity.crdt.flag import FlagLaw
-from comity.crdt.laws import KeyedLaw, Law, RegisterLaw
-from comity.crdt.list_law import ListLaw
+from comity.crdt.laws import KeyedLaw, Law
+from comity.crdt.nested_law import NestedLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
 
@@ -86,6 +85,7 @@ class State:
         "_by_tag",
         "_hidden",
         "_last",
+        "_nested",
         "_settled",
         "_undone",
         "_withdrawn",
@@ -112,6 +112,7 @@ class State:
         ]
         self.laws: tuple[Law, ...] = tuple(law for law, _ in made)
         self.views: tuple[object, ...] = tuple(view for _, view in made)
+        self._nested = tuple(law for law in self.laws if isinstance(law, NestedLaw))
         ordered = sorted(
             zip(schema.fields, self.laws, strict=True), key=lambda pair: pair[0].tag
         )
@@ -187,7 +188,7 @@ class State:
         """
         changes: list[Change] = []
         for law, name, reader in self._groups(operations):
-            keys = tuple(law.parse(reader)) if isinstance(law, KeyedLaw) else ()
+            keys = tuple(law.parse(reader)) if isinstance(law, KeyedLaw | NestedLaw) else ()
             changes.append(Change(name, ChangeKind.WRITTEN, turn, keys))
         return tuple(changes)
 
@@ -221,10 +222,10 @@ class State:
         if self._hidden and turn > self._settled:
             self._settled = turn
             for law in self.laws:
-                if isinstance(law, RegisterLaw | KeyedLaw | FlagLaw):
-                    law.writes.bound(turn)
-                elif isinstance(law, ListLaw | BoundedLaw):
-                    law.bound(turn)
+                law.bound(turn)
+        else:
+            for law in self._nested:
+                law.bound(turn)
 
     def hide(self, turn: int, *, undone: bool = False) -> tuple[Change, ...]:
         """Stop counting a turn that was folded or committed; hidden already is fine.

@@ -31,6 +31,8 @@ from comity.crdt.text.marks import Mark, Span
 
 if TYPE_CHECKING:
     from comity.crdt.descriptor import FieldOptions
+    from comity.crdt.flag import Flag
+    from comity.crdt.list_view import List
 
 __all__ = ["Counter", "Map", "Register", "Set", "Text"]
 
@@ -283,8 +285,24 @@ class Map(MutableMapping[K, V]):
         value: V = self._law.writes.values[key]
         return value
 
-    def __setitem__(self, key: K, value: V) -> None:
-        self._law.put(key, value)
+    if TYPE_CHECKING:  # a value that is a replicated type takes what its field takes
+
+        @overload
+        def __setitem__(self: Map[K, Text], key: K, value: str | Text) -> None: ...
+        @overload
+        def __setitem__(self: Map[K, Flag], key: K, value: bool | Flag) -> None: ...
+        @overload
+        def __setitem__(self: Map[K, Set[S]], key: K, value: AbstractSet[S]) -> None: ...
+        @overload
+        def __setitem__(self: Map[K, List[S]], key: K, value: Sequence[S]) -> None: ...
+        @overload
+        def __setitem__(self, key: K, value: V) -> None: ...
+        def __setitem__(self, key: K, value: Any) -> None: ...
+
+    else:
+
+        def __setitem__(self, key: K, value: V) -> None:
+            self._law.put(key, value)
 
     def __delitem__(self, key: K) -> None:
         if key not in self._law.writes.values:

@@ -56,6 +56,31 @@ class Entrant(Protocol):
         ...
 
 
+class OpenTurn(Protocol):
+    """What a field's state asks when it is written: `Writer`, or a field around it."""
+
+    @property
+    def bytes_left(self) -> int:
+        """What the turn may still grow by."""
+        ...
+
+    @bytes_left.setter
+    def bytes_left(self, size: int) -> None: ...
+
+    @property
+    def turn(self) -> int:
+        """Number of the open turn; `CLOSED` if none is."""
+        ...
+
+    def enter(self, field: Entrant) -> None:
+        """Let a field join the open turn. Raises: UsageError if it may not."""
+        ...
+
+    def charge(self, field: Entrant, size: int) -> None:
+        """Count `size` more bytes. Raises: UsageError if the turn would become too large."""
+        ...
+
+
 class Writer:
     """The turn that is open, if one is. device: whose turns these are."""
 

@@ -225,6 +225,11 @@ class Writes:
             index += 1
         return tuple(keys)
 
+    def keys_of(self, turn: int) -> tuple[Key, ...]:
+        """Return the keys that a turn wrote."""
+        first = bisect_left(self._turns, turn)
+        return tuple(self._keys[first : bisect_left(self._turns, turn + 1, first)])
+
     def bound(self, turn: int) -> None:
         """Look again at what a turn of this device wrote, now that its place is known.
 

@@ -18,7 +18,7 @@ from comity.crdt.causality import Causality
 from comity.crdt.text.document import Document, Outcome
 from comity.crdt.text.marks import Mark, Span
 from comity.crdt.text.operations import MARK_BYTES_MAX, RUN_BYTES_MAX, Operation, decode
-from comity.crdt.writer import Writer
+from comity.crdt.writer import OpenTurn
 
 __all__ = ["TextLaw"]
 
@@ -32,7 +32,7 @@ class TextLaw:
     __slots__ = ("_document", "_entered", "_hidden", "_writer", "label", "tag")
 
     def __init__(
-        self, label: str, tag: bytes, writer: Writer, causality: Causality, hidden: set[int]
+        self, label: str, tag: bytes, writer: OpenTurn, causality: Causality, hidden: set[int]
     ) -> None:
         """Start empty."""
         self.label = label
@@ -159,6 +159,9 @@ class TextLaw:
         outcome = self._document.fold(turn, parsed)
         assert outcome in (Outcome.TAKEN, Outcome.REFUSED), "a field has all its history"
         return ()
+
+    def bound(self, turn: int) -> None:
+        """Learn the place of a turn of this device: the text asks itself."""
 
     def changed(self, turn: int) -> tuple[()] | None:
         """Count a turn or no longer."""
