@@ -33,6 +33,7 @@ from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer
+from comity.authority.visibility import WHOLE
 from comity.base.errors import UsageError
 from comity.base.ids import DeviceId, Topic
 from comity.crdt.state import Change, State
@@ -75,6 +76,7 @@ class _Places:
     __slots__ = (
         "_given",
         "_hidden",
+        "_withdrawn",
         "commits",
         "first_turns",
         "graph",
@@ -90,7 +92,12 @@ class _Places:
         self.first_turns: dict[int, int] = {}
         self.last_turns: dict[int, int] = {}
         self._hidden: dict[int, tuple[int, ...]] = {}
-        self._given: tuple[tuple[tuple[int, int], ...], tuple[int, ...]] = ((), ())
+        self._withdrawn: dict[int, tuple[int, ...]] = {}
+        self._given: tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]] = (
+            (),
+            (),
+            (),
+        )
 
     def parents_of(self, turn: int) -> tuple[int, ...]:
         """Return the turns that a placed turn was made directly on."""
@@ -121,15 +128,34 @@ class _Places:
         """Learn which turns were not visible where a commit was made; all are placed."""
         if not hidden:
             return
-        given, turns = self._given
+        given, turns, withdrawn = self._given
         if hidden is not given:
-            turns = tuple(sorted([self.first_turns[each] + index for each, index in hidden]))
-            self._given = hidden, turns
+            turns = tuple(
+                sorted(
+                    [self.first_turns[each] + index for each, index in hidden if index != WHOLE]
+                )
+            )
+            withdrawn = tuple(
+                [
+                    turn
+                    for each, index in hidden
+                    if index == WHOLE
+                    for turn in self.turns_of(each)
+                ]
+            )
+            self._given = hidden, turns, withdrawn
         self._hidden[commit] = turns
+        if withdrawn:
+            self._withdrawn[commit] = withdrawn
 
     def withdrawn_before(self, turn: int) -> tuple[int, ...]:
-        """Return the same: no turn is hidden for being undone yet."""
-        return self.hidden_before(turn)
+        """Return the turns that authority hid where a turn was made."""
+        return self._withdrawn.get(self.commits[turn], ())
+
+    def turns_of(self, commit: int) -> range:
+        """Return the turns of a commit; none if it has none."""
+        first = self.first_turns.get(commit)
+        return range(0) if first is None else range(first, self.last_turns[commit] + 1)
 
     def before(self, a: int, b: int) -> bool:
         """Tell whether turn `a` lies in the past of turn `b`."""
@@ -394,9 +420,17 @@ class Cell:
                 changes.extend(self._state.fold(turn, operations))
         first_turns = self._places.first_turns
         for hidden, index in fold.hide:
-            changes.extend(self._state.hide(first_turns[hidden] + index))
+            if index == WHOLE:
+                for turn in self._places.turns_of(hidden):
+                    changes.extend(self._state.hide(turn))
+            else:
+                changes.extend(self._state.hide(first_turns[hidden] + index, undone=True))
         for shown, index in fold.show:
-            changes.extend(self._state.show(first_turns[shown] + index))
+            if index == WHOLE:
+                for turn in self._places.turns_of(shown):
+                    changes.extend(self._state.show(turn))
+            else:
+                changes.extend(self._state.show(first_turns[shown] + index, undone=True))
         if self._news is not None and self._phase is not Phase.STARTING:
             for change in changes:
                 self._news.note(change, self._places.author(change.turn))

@@ -89,7 +89,8 @@ class FoldCommit:
     """One commit for the fold: its number in the graph and its turns' operations.
 
     hidden: (commit, turn index), ascending, of the turns that are not visible in the version
-        that the commit was made on; the same object for commits that see the same hidden.
+        that it was made on, and (commit, `visibility.WHOLE`) of what authority hides there;
+        the same object for commits that see the same hidden.
     """
 
     commit: int
@@ -105,7 +106,8 @@ class Fold:
     serial: the last writing turn of the cell that `bindings` (of this and earlier folds)
         cover. If the cell has run a later one it changes nothing and answers `BeatClosed`.
     commits: in an order that agrees with causality, none given before.
-    hide, show: (commit, turn index) whose visibility changed, in this order.
+    hide, show: (commit, turn index) whose visibility changed, in this order, whatever hides
+        them; and (commit, WHOLE) if authority changed its mind.
     may_write: whether this device's role lets its turns write, from now on.
     last: no more history follows: a cell that is being activated may start.
     hold: run no turn until the next fold: this device is about to hide or show something.

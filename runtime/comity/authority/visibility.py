@@ -22,10 +22,14 @@ from comity.log.entries import Role, TurnEntry, UndoEntry
 from comity.log.graph import Graph
 from comity.log.inner import Inner
 
-__all__ = ["Flip", "Visibility"]
+__all__ = ["WHOLE", "Flip", "Visibility"]
 
 Flip = tuple[int, int, bool]
-"""A turn, by commit and index, and whether it is visible now."""
+"""A turn, by commit and index, and whether it is visible now; or with WHOLE for the index a
+commit, and whether it counts for authority."""
+
+WHOLE: Final = -1
+"""Stands for the index of a turn: the whole commit, as authority alone has it, undos aside."""
 
 _NOTHING: Final[tuple[Place, ...]] = ()
 
@@ -84,7 +88,10 @@ class Visibility:
                 self._visible[commit] = counts
                 undos.count(commit, counts=counts)
         after = {place: self.shows(place) for place in touched}
-        return change, tuple([(*at, after[at]) for at in touched if after[at] != before[at]])
+        flips = [(*at, after[at]) for at in touched if after[at] != before[at]]
+        flips += [(commit, WHOLE, False) for commit in change.hidden]
+        flips += [(commit, WHOLE, True) for commit in change.shown]
+        return change, tuple(flips)
 
     def counts(self, commit: int) -> bool:
         """Tell whether a commit is effective or adopted now."""
@@ -107,13 +114,17 @@ class Visibility:
         return self.hidden_in(parents) if parents else _NOTHING
 
     def hidden_in(self, heads: Sequence[int]) -> tuple[Place, ...]:
-        """Return the turns of a version that are not visible in it, ascending."""
+        """Return the turns of a version that are not visible in it, ascending.
+
+        With (commit, WHOLE) before those of each commit that authority hides there.
+        """
         assert self._authority is not None
         commits = self._authority.hidden_in(heads)
         bits = self.undos.held(heads)
         known, known_bits, turns = self._hidden
         if commits is not known or bits != known_bits:
             found = dict.fromkeys([turn for each in commits for turn in self._turns(each)])
+            found.update(dict.fromkeys([(each, WHOLE) for each in commits]))
             if bits:
                 found.update(dict.fromkeys(self.undos.hidden_in(bits, commits)))
             turns = tuple(sorted(found))

@@ -23,7 +23,7 @@ from typing import Final
 
 from comity.actor.fold import BeatClosed, Binding, Fold, FoldCommit, Folded, TurnEnded
 from comity.authority.undos import Place
-from comity.authority.visibility import Flip
+from comity.authority.visibility import WHOLE, Flip
 from comity.base.clock import Duration, Instant, Wall, after, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
@@ -335,7 +335,7 @@ class Beats:
             if not self._journal.effective(made):
                 # A removal came in while the draft was open: the cell shows it, and may not.
                 self._restood = True
-                for index in range(len(draft.turns)):
+                for index in (WHOLE, *range(len(draft.turns))):
                     self._flip((made, index), shown=False)
             if len(self._bound) >= _BOUND_MAX:
                 step.when_durable(self.feed)
@@ -508,6 +508,8 @@ class Beats:
             )
             places = [(commit, index) for index in range(len(turns))]
             hide += [place for place in places if not self._journal.visibility.shows(place)]
+            if not self._journal.effective(commit):
+                hide.append((commit, WHOLE))
         own_last = self._journal.own_last
         last = stop == self._durable and (own_last is None or own_last < stop or not loading)
         if loading and not (last or commits):
