@@ -2,7 +2,7 @@
 
 Owns: the figures. One process, the machine as it is: quote ratios, not numbers. The core is
 played by a function that releases each turn at once: no disk, no signature.
-Run as `python benchmarks/bench_dispatch.py`; takes about ten seconds.
+Run as `python benchmarks/bench_dispatch.py`; takes about half a minute.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import gc
 import statistics
 import tracemalloc
 from collections.abc import Callable
-from time import perf_counter
+from functools import partial
+from time import perf_counter, sleep
 
 import pykka
 
@@ -22,6 +23,7 @@ from comity.actor.fold import CellEvent, Fold, TurnEnded
 from comity.actor.message import Message
 from comity.base.ids import Topic
 from comity.drivers.dispatch.dispatcher import Dispatcher
+from comity.drivers.dispatch.future import Future
 from comity.log.graph import Graph
 
 TELLS = 60_000
@@ -62,6 +64,41 @@ class Threaded(pykka.ThreadingActor):
         if message == "hit":
             self.seen += 1
         return self.seen
+
+
+class Asker(Actor):
+    """Asks another actor again and again, awaiting each reply."""
+
+    async def ask_often(self, ask: Callable[[], Future[int]], times: int) -> None:
+        """Await so many replies."""
+        for _ in range(times):
+            await ask()
+
+
+class ThreadedAsker(pykka.ThreadingActor):
+    """The same in pykka, where a thread waits."""
+
+    use_daemon_thread = True
+
+    def on_receive(self, message: tuple[pykka.ActorRef[Threaded], int]) -> None:
+        """Wait for so many replies."""
+        other, times = message
+        for _ in range(times):
+            other.ask("read")
+
+
+class Busy(Actor):
+    """Holds its thread."""
+
+    def burn(self, seconds: float) -> None:
+        """Compute."""
+        ends = perf_counter() + seconds
+        while perf_counter() < ends:
+            pass
+
+    def doze(self, seconds: float) -> None:
+        """Sleep without saying so."""
+        sleep(seconds)
 
 
 class Ours:
@@ -108,6 +145,9 @@ def main() -> None:
         ("ask p50, us", *_each(_asks_ours, _asks_pykka)),
         (f"bytes an idle actor, of {IDLE}", _bytes_ours(), float("nan")),
         ("starts/s", *_each(_starts_ours, _starts_pykka)),
+        ("asks/s inside an actor", *_each(_inside_ours, _inside_pykka)),
+        ("ms a third waits, worst of 50", _delay_ms("burn"), float("nan")),
+        ("  the same, two that sleep", _delay_ms("doze"), float("nan")),
     ]
     print(f"{'':32}{'comity':>14}{'pykka':>14}{'ratio':>8}")
     for name, ours, theirs in rows:
@@ -215,6 +255,51 @@ def _starts_pykka() -> float:
     for ref in refs:
         ref.stop()
     return rate
+
+
+def _inside_ours() -> float:
+    ours = Ours(Plain, 1)
+    asker = Topic(b"a" * 32)
+    ours.dispatcher.activate(Cell(ActorType.of(Asker), asker))
+    ours.dispatcher.fold(Fold(asker, 1, 0, Graph()))
+    ask = partial(ours.dispatcher.ask, ours.topics[0], Message("read"))
+    started = perf_counter()
+    ours.dispatcher.ask(asker, Message("ask_often", (ask, ASKS * 5))).get()
+    rate = ASKS * 5 / (perf_counter() - started)
+    ours.close()
+    return rate
+
+
+def _inside_pykka() -> float:
+    asker, other = ThreadedAsker.start(), Threaded.start()
+    started = perf_counter()
+    asker.ask((other, ASKS))
+    rate = ASKS / (perf_counter() - started)
+    asker.stop()
+    other.stop()
+    return rate
+
+
+def _delay_ms(method: str) -> float:
+    """Return the longest that an actor took to answer beside two that hold their threads.
+
+    Each of them has a hundred messages of 20 ms; there are two workers.
+    """
+    ours = Ours(Busy, 3)
+    third = ours.topics.pop()
+    for topic in ours.topics:
+        for _ in range(100):
+            ours.dispatcher.tell(topic, Message(method, (0.02,)))
+    worst = 0.0
+    for _ in range(50):
+        started = perf_counter()
+        ours.dispatcher.call(third, _nothing).get()
+        worst = max(worst, perf_counter() - started)
+        sleep(0.01)
+    for topic in ours.topics:
+        _ = ours.dispatcher.deactivate(topic)
+    ours.dispatcher.close(30)
+    return worst * 1e3
 
 
 if __name__ == "__main__":
