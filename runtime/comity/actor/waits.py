@@ -55,7 +55,7 @@ def refuse_cycle(waiter: Answerer) -> None:
 
     Raises: DeadlockError that names the actors on the cycle in the order of their waits.
     """
-    names = [waiter.label]
+    met = [waiter]
     current = waiter
     for _ in range(WALK_MAX):
         awaited = current.awaits
@@ -63,9 +63,10 @@ def refuse_cycle(waiter: Answerer) -> None:
         if answerer is None:
             return
         current = answerer
-        names.append(current.label)
+        met.append(current)
         if current is waiter:
+            names = " waits for ".join(each.label for each in met)
             raise DeadlockError(
-                f"{' waits for '.join(names)}: none of them could ever go on; use tell, or "
+                f"{names}: none of them could ever go on; use tell, or "
                 "have the reply come as a message of its own"
             )
