@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from comity import Actor, Counter, Flag, List, Map, Node, Register, Set, Text, UsageError
+from comity.actor.message import Message
 from comity.api.control import Control
+from comity.base.clock import Wall
+from comity.drivers.dispatch.dead_letters import DeadLetter
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -120,6 +123,23 @@ def test_an_edit_that_raises_leaves_nothing(ask: Ask) -> None:
     with pytest.raises(KeyError):
         ask("edit", field="seats", action="drop", key="9")
     assert ask("snapshot")["state"]["seats"] == {}
+
+
+def test_dead_letters_are_told(ask: Ask, node: Node) -> None:
+    """Each with whom it was for, what it asked, and why nobody handled it."""
+    (ref,) = node.refs
+    assert ask("dead_letters") == {"letters": []}
+    letter = DeadLetter(ref.topic, "Everything", Message("hit", ()), "it stopped", Wall(5))
+    node._dispatcher.dead_letters.add(letter)
+    assert ask("dead_letters")["letters"] == [
+        {
+            "actor": ref.topic.hex(),
+            "type": "Everything",
+            "method": "hit",
+            "reason": "it stopped",
+            "at": 5,
+        }
+    ]
 
 
 def test_the_log_is_told_with_its_parents(ask: Ask, node: Node) -> None:

@@ -92,6 +92,12 @@ def test_an_owner_looks_and_edits(network: Network, browser: OpenBrowser) -> Non
         tab.until("!document.querySelector('dialog')")
         tab.text("Birthday")
         assert ours.snapshot()["title"] == "Birthday"
+        tab.click("#undo")
+        tab.until(
+            "!document.querySelector('[data-field=\"title\"]').innerText.includes('Birth')"
+        )
+        tab.click("#redo")
+        tab.text("Birthday")
         assert tab.errors() == []
 
 

@@ -72,6 +72,7 @@ class Control:
             "describe": inspection.describe,
             "log": inspection.log,
             "edit": inspection.edit,
+            "dead_letters": inspection.dead_letters,
             "undo": self._undo,
             "redo": self._undo,
             "adopt": self._adopt,

@@ -4,6 +4,7 @@ Owns: those requests of the control socket and their answers. May not know: sock
 
     {"do": "describe"}                          -> {"fields", "messages"} of an open actor
     {"do": "log", "count": n}                   -> {"commits": newest last}
+    {"do": "dead_letters"}                      -> {"letters": oldest first}, of all actors
     {"do": "edit", "field", "action", "key", "value"}   -> {}: see `actor.edits`
 
 "actor" is as for every other request (`api.control`). Values are JSON, read by the types of
@@ -37,6 +38,9 @@ __all__ = ["Inspection"]
 _REPLY_SECONDS: Final = 30.0
 _COUNT_MAX: Final = 1000
 """Commits of one answer: more than a person looks at."""
+
+_LETTERS_MAX: Final = 100
+"""Dead letters of one answer: the newest."""
 
 _PLAIN: Final[Mapping[str, object]] = {"Flag": bool, "Counter": int, "Text": str}
 """What a field of a kind without parameters is set to."""
@@ -101,6 +105,20 @@ class Inspection:
             for each in self._node.log(topic, count)
         ]
         return {"actor": topic.hex(), "commits": commits}
+
+    def dead_letters(self, _: Request) -> dict[str, Any]:
+        """Tell the newest messages that were taken and not handled, and why."""
+        letters = [
+            {
+                "actor": each.topic.hex(),
+                "type": each.actor,
+                "method": each.message.method,
+                "reason": each.reason,
+                "at": each.at,
+            }
+            for each in self._node.dead_letters[-_LETTERS_MAX:]
+        ]
+        return {"letters": letters}
 
     def edit(self, request: Request) -> dict[str, Any]:
         """Write a field of an open actor, in a turn of its own."""

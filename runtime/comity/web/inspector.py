@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["ALLOWED", "Inspector"]
 
 ALLOWED: Final = frozenset(
-    {"describe", "edit", "invite", "log", "members", "message", "remove", "snapshot", "why"}
+    {"adopt", "dead_letters", "describe", "edit", "invite", "log", "members", "message"}
+    | {"redo", "remove", "snapshot", "undo", "why"}
 )
 """What the page may ask: to look, to act as the owner; not to join, nor to stop the node."""
+
+_ACTS: Final = frozenset({"adopt", "edit", "message", "redo", "remove", "undo"})
+"""What changes something, so that the page is told at once."""
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -90,5 +94,6 @@ class Inspector:
         found = await asyncio.to_thread(self._ask, asked)
         if what == "invite":
             found = {**found, "qr": qr_svg(found["link"])}
-        self._feed.poke()
+        if what in _ACTS:
+            self._feed.poke()
         return found

@@ -48,7 +48,17 @@ function choice(id, name, about) {
   return button;
 }
 
+for (const what of ["undo", "redo"]) {
+  at(what).addEventListener("click", () => attempt(() => request(what, { actor: chosen })));
+}
+
 function drawNode() {
+  attempt(async () => {
+    const { letters } = await request("dead_letters");
+    at("letters").replaceChildren(
+      ...letters.reverse().map((each) => make("li", {}, `${when(each.at)} · ${each.type}.${each.method}: ${each.reason}`)),
+    );
+  });
   const rows = [
     ["device", make("code", {}, status.device)],
     ["address", status.address || "takes no connections"],
@@ -326,6 +336,10 @@ function tell(commit, who) {
     make("h2", {}, `Commit ${short(commit.id)}`),
     make("dl", {}, ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     make("p", {}, commit.why),
+    commit.counts ? null : make("button", { type: "button", onclick: async () => {
+      await attempt(() => request("adopt", { actor: chosen, commit: commit.id }));
+      dialog.close();
+    } }, "Adopt it: let it count"),
     make("button", { type: "button", onclick: () => dialog.close() }, "Close"),
   );
   show(dialog);
