@@ -23,6 +23,8 @@ from typing import Any, Final, Self, TypeVar
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
+from comity.api.history import Turn as PastTurn
+from comity.api.history import fields_at, turns_of
 from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration, Instant, Wall
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, Token, Topic
@@ -210,6 +212,19 @@ class Sim:
         found = self._command(host.node, lambda t: commands.Redo(t, host.topic, turn))
         assert isinstance(found, TurnId)
         return found
+
+    def history(self, host: SimRef[Any], newest: int = 100) -> tuple[PastTurn, ...]:
+        """Return the newest turns that a node holds."""
+        past = self._command(host.node, lambda t: commands.ReadPast(t, host.topic, newest))
+        assert isinstance(past, commands.Past)
+        return turns_of(past, host.actor_type)
+
+    def at(self, host: SimRef[Any], version: tuple[CommitId, ...]) -> Mapping[str, object]:
+        """Return the fields of a version, as a node folds it. Raises: UsageError."""
+        read = partial(commands.ReadPast, topic=host.topic, version=version)
+        past = self._command(host.node, read)
+        assert isinstance(past, commands.Past)
+        return fields_at(past, host.actor_type, host.topic)
 
     def adopt(self, host: SimRef[Any], commit: CommitId) -> None:
         """Let a node adopt a hidden commit. Raises: UsageError."""

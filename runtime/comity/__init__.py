@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from comity.actor.facet import Facet, Interface, Revoked
     from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
+    from comity.api.history import Branch, Difference, Turn
     from comity.api.node import Node
     from comity.api.ref import Ref
     from comity.base.errors import (
@@ -51,10 +52,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Actor",
     "BoundedCounter",
+    "Branch",
     "Changes",
     "ComityError",
     "Counter",
     "DeadlineError",
+    "Difference",
     "Down",
     "Escalate",
     "Facet",
@@ -82,6 +85,7 @@ __all__ = [
     "Stop",
     "StoreError",
     "Text",
+    "Turn",
     "Unknown",
     "UsageError",
     "WorldError",
@@ -92,10 +96,12 @@ __all__ = [
 _HOMES: Final = {
     "Actor": "comity.actor.actor",
     "BoundedCounter": "comity.crdt.bounded",
+    "Branch": "comity.api.history",
     "Changes": "comity.api.changes",
     "ComityError": "comity.base.errors",
     "Counter": "comity.crdt.views",
     "DeadlineError": "comity.base.errors",
+    "Difference": "comity.api.history",
     "Down": "comity.actor.supervision",
     "Escalate": "comity.actor.supervision",
     "Facet": "comity.actor.facet",
@@ -123,6 +129,7 @@ _HOMES: Final = {
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",
+    "Turn": "comity.api.history",
     "Unknown": "comity.actor.awaiting",
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comity import Actor, Counter, FieldChange, List, Map, Range, Text, UsageError, on_change
 from comity.actor.actor_type import ActorType
-from comity.actor.changes import Pending
+from comity.actor.changes import Pending, difference
 from comity.crdt.state import ChangeKind
 from comity_chaos import Sim
 
@@ -80,9 +80,7 @@ def _apply(before: str, place: Range, after: str) -> str:
 @given(_TEXTS, _TEXTS)
 def test_a_range_leads_from_before_to_after(before: str, after: str) -> None:
     """Outside of the range nothing differs, and a range is told exactly when something does."""
-    from comity.actor.changes import _difference  # noqa: PLC0415
-
-    found = _difference(before, after)
+    found = difference(before, after)
     assert (found is None) == (before == after)
     if found is not None:
         assert _apply(before, found, after) == after
@@ -92,9 +90,7 @@ def test_a_range_leads_from_before_to_after(before: str, after: str) -> None:
 @given(_TEXTS, _TEXTS, _TEXTS)
 def test_two_ranges_become_one_that_covers_both(a: str, b: str, c: str) -> None:
     """What one range of two covers leads from the first text to the last."""
-    from comity.actor.changes import _difference  # noqa: PLC0415
-
-    first, second = _difference(a, b), _difference(b, c)
+    first, second = difference(a, b), difference(b, c)
     if first is not None and second is not None:
         joined = first.then(second)
         assert joined.start >= 0

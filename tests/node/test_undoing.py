@@ -191,6 +191,48 @@ def test_who_had_not_seen_an_undo_counts_positions_with_the_turn() -> None:
         assert _agree(sim, [a, b, c]) in {"it stays!?", "it stays?!"}
 
 
+def test_every_version_shows_what_it_showed_then() -> None:
+    """Whatever was undone or adopted since; and the turns are told in order, by author."""
+    with Sim(seed=8, nodes=2) as sim:
+        a, b = sim.share(Page)
+        versions: list[tuple[tuple[CommitId, ...], object]] = []
+
+        def note() -> None:
+            settled = sim.settle()
+            versions.append((settled.heads, dict(settled.state)))
+
+        note()
+        a.tell(Page.write, 0, "one ")
+        note()
+        b.tell(Page.finish, "milk")
+        b.tell(Page.write, 4, "two")
+        note()
+        sim.undo(a)
+        note()
+        sim.cut(a, b)
+        a.tell(Page.point, 0, "x")
+        b.tell(Page.cut, 0, 1)
+        sim.heal()
+        note()
+        sim.undo(b)
+        note()
+        for ref in (a, b):
+            for heads, state in versions:
+                assert dict(sim.at(ref, heads)) == state
+        with pytest.raises(UsageError, match="is here"):
+            sim.at(a, (CommitId(bytes(32)),))
+        turns = sim.history(a)
+        author = a.node.running()[0].device
+        assert [each.fields for each in turns if each.author == author] == [
+            ("title",),
+            ("points",),
+        ]
+        assert [each.visible for each in turns].count(False) == 2
+        (last,) = sim.history(a, 1)
+        assert last == turns[-1]
+        assert len(sim.history(b)) == len(turns) == 5
+
+
 _ACTS = st.lists(
     st.tuples(
         st.integers(0, 1),

@@ -32,6 +32,7 @@ __all__ = [
     "News",
     "Pending",
     "Range",
+    "difference",
     "on_change",
 ]
 
@@ -205,7 +206,7 @@ class News:
         after = _sequence(self._state.laws[self._names.index(change.field)])
         assert after is not None
         self._before[change.field] = after
-        return replace(change, range=_difference(before, after))
+        return replace(change, range=difference(before, after))
 
 
 def on_change(*fields: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -235,7 +236,7 @@ def _sequence(law: Law) -> Sequence[object] | None:
     return law.snapshot() if isinstance(law, TextLaw | ListLaw) else None
 
 
-def _difference(before: Sequence[object], after: Sequence[object]) -> Range | None:
+def difference(before: Sequence[object], after: Sequence[object]) -> Range | None:
     """Return the range outside of which two sequences agree; None if they are equal."""
     if before == after:
         return None

@@ -9,7 +9,7 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     {"do": "invite", "role": r} | {"do": "join", "link": l}
     what `api.inspection` says
     {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
-    {"do": "adopt", "commit": hex}
+    {"do": "adopt", "commit": hex} | {"do": "history", "newest": n}
     {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
 
 "actor" is the beginning of an actor's id in hexadecimal; it may be left out while only one
@@ -76,6 +76,7 @@ class Control:
             "undo": self._undo,
             "redo": self._undo,
             "adopt": self._adopt,
+            "history": self._history,
             "shutdown": self._shutdown,
         }
 
@@ -161,6 +162,20 @@ class Control:
         turn = None if named is None else TurnId.parse(named)
         act = self._node.undo if request.text("do") == "undo" else self._node.redo
         return {"actor": topic.hex(), "turn": str(act(topic, turn))}
+
+    def _history(self, request: Request) -> dict[str, Any]:
+        ref = self._open_actor(request)
+        turns = [
+            {
+                "turn": str(each.id),
+                "author": each.author.hex(),
+                "time": each.time.isoformat(),
+                "fields": list(each.fields),
+                "visible": each.visible,
+            }
+            for each in ref.history(int(request.number("newest")))
+        ]
+        return {"actor": ref.topic.hex(), "turns": turns}
 
     def _adopt(self, request: Request) -> dict[str, Any]:
         topic = self._held(request)

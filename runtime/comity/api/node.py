@@ -29,7 +29,7 @@ from comity.api.control import Control
 from comity.api.ref import Ref
 from comity.base.clock import SECOND, Wall
 from comity.base.errors import LinkError, UsageError
-from comity.base.ids import ID_BYTES, DeviceId, Topic, short
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic, short
 from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from comity.base.errors import ComityError
     from comity.drivers.dispatch.dead_letters import DeadLetter
     from comity.drivers.dispatch.future import Future
-    from comity.node.commands import Member, NodeStatus, TurnId
+    from comity.node.commands import Member, NodeStatus, Past, TurnId
     from comity.node.effects import Report
 
 __all__ = ["CATCH_UP_SECONDS", "Node"]
@@ -93,6 +93,9 @@ _SAME_ROLE_SECONDS = 3.0
 """For a member who used another invite: its new role comes with one commit, if at all."""
 
 _LOOK_SECONDS = 0.2
+
+_READ_SECONDS = 600.0
+"""A long log is opened commit by commit: some 20,000 a second."""
 
 _HEX_MIN = 8
 _HEX_DIGITS = frozenset("0123456789abcdef")
@@ -498,6 +501,15 @@ class Node:
         """Take an undo back."""
         found = self._command(lambda token: commands.Redo(token, topic, turn))
         return cast("TurnId", found)
+
+    def past(
+        self, topic: Topic, *, newest: int | None = None, version: tuple[CommitId, ...] = ()
+    ) -> Past:
+        """Read the newest turns of an actor, or all of a version."""
+        found = self._command(
+            lambda token: commands.ReadPast(token, topic, newest, version), _READ_SECONDS
+        )
+        return cast("Past", found)
 
     def adopt(self, topic: Topic, commit: str) -> None:
         """Let a hidden commit count."""

@@ -28,16 +28,27 @@ from comity.actor.facet import Facet, Interface
 from comity.actor.message import Message
 from comity.actor.timers import nanoseconds
 from comity.api.changes import Changes, Feed
+from comity.api.history import (
+    Branch,
+    Difference,
+    Turn,
+    Version,
+    cell_of,
+    differences,
+    fields_at,
+    turns_of,
+)
 from comity.api.proxy import Proxy
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
+from comity.node.commands import TurnId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from comity.api.node import Node
     from comity.drivers.dispatch.future import Future
-    from comity.node.commands import Member, TurnId
+    from comity.node.commands import Member
 
 __all__ = ["INVITE_LIFETIME", "Ref"]
 
@@ -202,6 +213,41 @@ class Ref(Generic[A_co]):
         Raises: UsageError if there is nothing to redo, or this device may not.
         """
         return self._node.redo(self.topic, turn)
+
+    def history(self, newest: int = 100) -> tuple[Turn, ...]:
+        """Return the newest turns, in the order of the log; hidden ones too."""
+        return turns_of(self._node.past(self.topic, newest=newest), self._type)
+
+    def version(self) -> Version:
+        """Return the present version, for `at` and `diff`: ids of the newest commits."""
+        (status,) = [t for t in self._node.status().topics if t.topic == self.topic]
+        return status.heads
+
+    def at(self, version: Version | TurnId) -> Mapping[str, object]:
+        """Return the fields as they were in a version, or just after a turn.
+
+        What was hidden then is, whatever happened since. Cost: all turns of the version.
+
+        Raises: UsageError if it is not here.
+        """
+        turn = version if isinstance(version, TurnId) else None
+        heads = (version.commit,) if isinstance(version, TurnId) else version
+        past = self._node.past(self.topic, version=heads)
+        return fields_at(past, self._type, self.topic, turn=turn)
+
+    def diff(
+        self, before: Version | TurnId, after: Version | TurnId | None = None
+    ) -> dict[str, Difference]:
+        """Return what differs between two versions, by field; the present is the default."""
+        new = self.snapshot() if after is None else self.at(after)
+        return differences(self.at(before), new)
+
+    def fork(self) -> Branch[A_co]:
+        """Return a branch of the present version, to try messages on before they are sent."""
+        cell = cell_of(
+            self._node.past(self.topic), self._type, self.topic, device=self._node.device
+        )
+        return Branch(cell, lambda message: self._node.deliver(self.topic, message).get())
 
     def adopt(self, commit: str) -> None:
         """Let a commit count that a removal hides, with all that its author made before.

@@ -17,7 +17,7 @@ from comity.cli.commands.completion import completion
 from comity.cli.commands.demo import demo
 from comity.cli.commands.doctor import doctor
 from comity.cli.commands.inspect import inspect
-from comity.cli.commands.look import members, snapshot, status, why
+from comity.cli.commands.look import history, members, snapshot, status, why
 from comity.cli.commands.new import new
 from comity.cli.commands.run import join, relay, run
 from comity.cli.failures import Commands, quiet_logs
@@ -60,6 +60,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         invite,
         members,
         remove,
+        history,
         undo,
         redo,
         adopt,

@@ -15,6 +15,7 @@ import click
 
 __all__ = [
     "as_lines",
+    "history_lines",
     "members_lines",
     "print_json",
     "quoted",
@@ -62,6 +63,16 @@ def snapshot_lines(snapshot: dict[str, Any]) -> list[str]:
         lines.append(f"{name}:" if below else f"{name}: {_inline(cast('object', value))}")
         lines += [f"  {line}" for line in below]
     return lines
+
+
+def history_lines(turns: list[dict[str, Any]]) -> list[str]:
+    """Write turns, one a line: the first word is what `comity undo` takes."""
+    return [
+        f"{each['turn']}  {each['time'][:19]}  {each['author'][:8]}  "
+        + ", ".join(each["fields"])
+        + ("" if each["visible"] else "  (hidden)")
+        for each in turns
+    ]
 
 
 def status_lines(status: dict[str, Any], store: Path) -> list[str]:

@@ -35,7 +35,7 @@ from comity.crdt.nested_law import NestedLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
 
-__all__ = ["Change", "ChangeKind", "State"]
+__all__ = ["Change", "ChangeKind", "State", "fields_in"]
 
 
 _UNKNOWN_MAX: Final = 256
@@ -337,3 +337,19 @@ def _fold(turn: int, law: Law, name: str, reader: Reader) -> Change:
         refusal = Rejected(reason, f"field {name!r} in turn {turn}: {error}")
         return Change(name, ChangeKind.REFUSED, turn, (), refusal)
     return _change(Change, (name, _WRITTEN, turn, law.fold(turn, parsed), None))
+
+
+def fields_in(schema: Schema, operations: bytes) -> tuple[str, ...]:
+    """Return the fields that a turn wrote, of those that the schema has; none if malformed."""
+    names = {each.tag: each.name for each in schema.fields}
+    reader = Reader(operations)
+    found: list[str] = []
+    try:
+        while reader.left:
+            name = names.get(reader.take(TAG_BYTES))
+            reader.take(reader.varint())
+            if name is not None:
+                found.append(name)
+    except Malformed:
+        return ()
+    return tuple(found)

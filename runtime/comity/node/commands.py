@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from comity.actor.fold import FoldCommit
 from comity.base.clock import Wall
 from comity.base.errors import UsageError
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Token, Topic
 from comity.log.entries import Role
+from comity.log.graph import Graph
 from comity.protocol.invite import Invite
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "Member",
     "NodeStatus",
     "OfferInvite",
+    "Past",
+    "ReadPast",
     "Redo",
     "Remove",
     "TopicStatus",
@@ -145,6 +149,32 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPast:
+    """Read turns from the log. Result: `Past`.
+
+    newest: so many of the newest, hidden ones too; else all of a version.
+    version: ids of its newest commits, empty for the present.
+    """
+
+    token: Token
+    topic: Topic
+    newest: int | None = None
+    version: tuple[CommitId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Turns as they stand in the log, in an order that agrees with causality.
+
+    hidden: those that are not visible, by commit and index; of a version, in that version.
+    """
+
+    graph: Graph
+    commits: tuple[FoldCommit, ...]
+    hidden: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DescribeMembers:
     """Result: tuple of `Member`, sorted by device."""
 
@@ -206,6 +236,7 @@ Command = (
     | Undo
     | Redo
     | Adopt
+    | ReadPast
     | DescribeMembers
     | ExplainCommit
     | DescribeNode

@@ -15,7 +15,7 @@ from comity.base.errors import Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.log.entries import RemoveEntry, Role
-from comity.node import commands, rows, undoing
+from comity.node import commands, past, rows, undoing
 from comity.node.admission import Admission
 from comity.node.beats import Phase
 from comity.node.commands import Command
@@ -341,6 +341,8 @@ class Desk:
                 return self._unknown(topic) if replica is None else replica.log(count)
             case commands.Undo() | commands.Redo() | commands.Adopt():
                 return self._decide(command, step)
+            case commands.ReadPast():
+                return self._read_past(command, step)
             case commands.DescribeMembers(_, topic):
                 return self._members(topic)
             case commands.ExplainCommit(_, prefix):
@@ -436,6 +438,19 @@ class Desk:
 
         replica.decide(step, decide)
         return None
+
+    def _read_past(self, command: commands.ReadPast, step: Step) -> object:
+        replica = self._replicas.get(command.topic)
+        if replica is None:
+            return self._unknown(command.topic)
+
+        def then(found: object, later: Step) -> None:
+            self._answer(command.token, found, later)
+
+        if command.newest is not None:
+            past.read_newest(replica, command.newest, step, then)
+            return None
+        return past.read_version(replica, command.version, step, then)
 
     def _members(self, topic: Topic) -> object:
         replica = self._replicas.get(topic)

@@ -1,4 +1,4 @@
-"""`status`, `snapshot`, `members`, `why`: looking at a node, changing nothing.
+"""`status`, `snapshot`, `history`, `members`, `why`: looking at a node, changing nothing.
 
 Owns: their arguments and what is printed. May not know: whether a node runs (`cli.reach`).
 """
@@ -11,7 +11,7 @@ import click
 
 from comity.cli.options import Access, access_options, actor_option, json_option
 
-__all__ = ["members", "snapshot", "status", "why"]
+__all__ = ["history", "members", "snapshot", "status", "why"]
 
 
 @click.command(short_help="Show a node: its actors, its links, what it refused.")
@@ -44,9 +44,46 @@ def snapshot(*, access: Access, target: str | None, actor: str | None, as_json: 
 
     TARGET, its class, is needed only while no node runs on the store.
     """
+    from comity.cli.show import print_json, snapshot_lines
+
+    found = _read(access, {"do": "snapshot"}, target, actor)
+    if as_json:
+        print_json(found)
+    else:
+        for line in snapshot_lines(found):
+            click.echo(line)
+
+
+@click.command(short_help="List the newest turns of an actor.")
+@click.argument("target", required=False)
+@click.option("--newest", type=click.IntRange(1, 10_000), default=20, show_default=True,
+              help="How many turns.")  # fmt: skip
+@actor_option
+@access_options
+@json_option
+def history(
+    *, access: Access, target: str | None, newest: int, actor: str | None, as_json: bool
+) -> None:
+    """List the newest turns of an actor, the newest last: which, when, by whom, what.
+
+    TARGET, its class, is needed only while no node runs on the store.
+    """
+    from comity.cli.show import history_lines, print_json
+
+    found = _read(access, {"do": "history", "newest": newest}, target, actor)
+    if as_json:
+        print_json(found)
+    else:
+        for line in history_lines(found["turns"]):
+            click.echo(line)
+
+
+def _read(
+    access: Access, request: dict[str, Any], target: str | None, actor: str | None
+) -> dict[str, Any]:
+    """Ask of an open actor, or open it for the question."""
     from comity.base.errors import UsageError
     from comity.cli.reach import reach, running
-    from comity.cli.show import print_json, snapshot_lines
     from comity.cli.target import load_actor
 
     actor_class = None if target is None else load_actor(target)
@@ -55,16 +92,10 @@ def snapshot(*, access: Access, target: str | None, actor: str | None, as_json: 
             f"no node runs on {access.store}, so the class of the actor is needed to read it: "
             "name it as TARGET"
         )
-    request: dict[str, Any] = {"do": "snapshot"}
     if actor is not None:
         request["actor"] = actor
     with reach(access, actor_class=actor_class, actor=actor) as ask:
-        found = ask(request)
-    if as_json:
-        print_json(found)
-    else:
-        for line in snapshot_lines(found):
-            click.echo(line)
+        return ask(request)
 
 
 @click.command(short_help="List the devices that take part in an actor.")
