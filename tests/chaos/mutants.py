@@ -388,7 +388,7 @@ MUTANTS = (
         _present_authority,
         "remove,partition,isolate",
         ("liveness", "authority"),
-        seed=13,
+        seed=17,
     ),
     Mutant(
         "fork: first kept", _first_of_fork, "fork-chain", ("liveness", "structure"), byzantine=1
@@ -450,11 +450,15 @@ MUTANTS = (
         "reorder,withhold,isolate",
         ("structure", "bounds", "liveness"),
         byzantine=1,
-        seed=9,
+        seed=37,
     ),
     Mutant("false 'already have'", _false_have, "network", ("liveness",)),
     Mutant(
-        "gossip stops: no second call", _no_second_call, "reset,flap", ("structure", "reach")
+        "gossip stops: no second call",
+        _no_second_call,
+        "reset,flap",
+        ("structure", "reach"),
+        seed=8,
     ),
     Mutant("no backoff", _no_backoff, "process", ("mechanisms", "structure")),
     Mutant("unbounded buffer", _no_bound, "orphans", ("bounds",), byzantine=1),

@@ -14,24 +14,16 @@ from typing import Final
 
 from comity.base.ids import CommitId
 from comity.crypto.hashing import PERSON_DIGEST, blake2b
-from comity.wire.records import Commit
 
 __all__ = ["Holdings"]
 
 _DIGEST_BYTES: Final = 16
 
-_AT_HAND_MAX: Final = 32
-"""Newest commits that are kept as they are: more than one beat of a few peers brings. With
-twice as many, 10^4 actors that are all busy would hold 200 MB of them instead of 100."""
-
-_AT_HAND_BYTES_MAX: Final = 2048
-"""Larger ones are read again: 64 KiB for one topic at most."""
-
 
 class Holdings:
     """The durable commits of one topic."""
 
-    __slots__ = ("_arrivals", "_at_hand", "_digest", "_ids", "_items", "store")
+    __slots__ = ("_arrivals", "_digest", "_ids", "_items", "store")
 
     def __init__(self, store: bytes) -> None:
         """Start empty. store: 16 bytes, the instance that the arrival numbers belong to."""
@@ -40,7 +32,6 @@ class Holdings:
         self._arrivals: dict[CommitId, int] = {}
         self._items: list[tuple[int, CommitId]] = []
         self._digest: bytes | None = None
-        self._at_hand: dict[int, Commit] = {}
 
     @property
     def count(self) -> int:
@@ -52,24 +43,13 @@ class Holdings:
         """Number of the newest commit; 0 if there is none."""
         return len(self._ids)
 
-    def add(self, commit: CommitId, gen: int, content: Commit | None = None) -> None:
-        """Number one more commit. content: what was written, to have it at hand for a while.
-
-        What is pushed on is what came last: to read it back would take longer than to send it.
-        """
+    def add(self, commit: CommitId, gen: int) -> None:
+        """Number one more commit."""
         assert commit not in self._arrivals
         self._ids.append(commit)
         self._arrivals[commit] = len(self._ids)
         insort(self._items, (gen, commit))
         self._digest = None
-        if content is not None and len(content.sealed) <= _AT_HAND_BYTES_MAX:
-            self._at_hand[len(self._ids)] = content
-            if len(self._at_hand) > _AT_HAND_MAX:
-                del self._at_hand[next(iter(self._at_hand))]
-
-    def at_hand(self, number: int) -> Commit | None:
-        """Return a commit by its number if it came just now and is not large."""
-        return self._at_hand.get(number)
 
     def has(self, commit: CommitId) -> bool:
         """Tell whether a commit is on this disk."""
@@ -101,4 +81,3 @@ class Holdings:
         assert self._items == sorted(self._items)
         for number, commit in enumerate(self._ids, start=1):
             assert self._arrivals[commit] == number
-        assert len(self._at_hand) <= _AT_HAND_MAX

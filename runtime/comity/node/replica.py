@@ -420,5 +420,5 @@ class Replica:
     def _durable(self, step: Step, inserted: Inserted, source: Source | None) -> None:
         self.beats.commits_durable(inserted.index + 1, step)
         gen = self.journal.graph.gen_of(inserted.index)
-        self.holdings.add(inserted.id, gen, inserted.commit)
+        self.holdings.add(inserted.id, gen)
         self._listener.stored(step, self.topic, (inserted.id,), source)

@@ -344,15 +344,12 @@ class Syncing:
         self, link: Link, topic: Topic, outputs: Sequence[Output], step: Step
     ) -> Rejected | None:
         """Do what a machine says, in order; a refusal is the peer's fault."""
-        ready: list[tuple[Serve, list[Commit]]] = []
         for output in outputs:
             match output:
                 case Say(record):
                     self._links.say(link, record, step)
                 case Serve():
-                    commits = self._serve(link, topic, output, step)
-                    if commits is not None:
-                        ready.append((output, commits))
+                    self._serve(link, topic, output, step)
                 case Take():
                     self._take(link, topic, output, step)
                 case SaveCursor(store, arrival):
@@ -374,8 +371,6 @@ class Syncing:
                 case _:
                     assert_never(output)
         self._note_due(link, topic)
-        for serve, commits in ready:  # after all that was said before it
-            self._send(link, topic, serve, commits, step)
         return None
 
     def _delivered(self, link: Link, topic: Topic, ids: Sequence[CommitId], step: Step) -> None:
@@ -441,22 +436,16 @@ class Syncing:
             step.put(Table.CURSOR, key, rows.encode_number(arrival))
         self._unsaved.clear()
 
-    def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> list[Commit] | None:
-        """Return the commits if all are at hand; else read them, and send them then."""
+    def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> None:
+        """Read commits from the store and send them."""
         holding = self._desk.holding(topic)
         assert holding is not None
         holdings = holding.holdings
         numbers = [holdings.arrival_of(commit) for commit in serve.ids]
         wanted = [number for number in numbers if number is not None]
         found: dict[int, tuple[Commit, ...]] = {}
-        for number in wanted:
-            commit = holdings.at_hand(number)
-            if commit is not None:
-                found[number] = (commit,)
-        spans = _spans(sorted(number for number in wanted if number not in found))
+        spans = _spans(sorted(wanted))
         left = len(spans)
-        if not spans:
-            return [pair for number in wanted for pair in found[number]]
 
         def arrived(later: Step, read: Rows) -> None:
             nonlocal left
@@ -470,7 +459,6 @@ class Syncing:
         for first, last in spans:
             keys = rows.commit_key(topic, first), rows.commit_key(topic, last + 1)
             step.read(Table.COMMIT, keys, last - first + 1, arrived)
-        return None
 
     def _send(
         self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step
