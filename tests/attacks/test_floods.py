@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pytest
 
 from comity.base.ids import CommitId
-from comity.base.limits import ORPHANS_BYTES_MAX, ORPHANS_COUNT_MAX
+from comity.base.limits import ORPHANS_BYTES_MAX, ORPHANS_COUNT_MAX, WANTS_OPEN_MAX
 from comity.log.build import SealedCommit
 from comity.log.chains import Chains
 from comity.log.entries import Role, TurnEntry, UnknownEntry
@@ -17,8 +17,14 @@ from comity.log.graph import Graph
 from comity.log.inner import ChainFacts
 from comity.node import beats as beats_module
 from comity.node import orphans as orphans_module
+from comity.node import pacing
+from comity.node import syncing as syncing_module
 from comity.node.beats import Beats
 from comity.node.journal import Journal
+from comity.node.replica import Replica, Source
+from comity.node.step import Step
+from comity.wire import records
+from comity.wire.records import Commit
 from comity_chaos.sim import Sim
 from tests.attacks.attacker import Attacker, stage
 from tests.attacks.claims import (
@@ -101,6 +107,113 @@ def test_06_ten_thousand_orphans() -> None:
     _flood(202, 10_000, 1_000)
 
 
+# Floods of valid commits, and of requests
+
+
+@pytest.mark.parametrize(("count", "size"), [(700, 10), (40, 60_000)], ids=["many", "large"])
+@both
+def test_a_flood_of_one_author_is_taken_at_a_pace(
+    count: int, size: int, *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valid, signed, and more than a minute holds: it comes later, and nobody else waits."""
+    if not defended:
+        _unpaced(monkeypatch)
+    breaks = "are taken in a minute"
+    with attack(defended=defended, breaks=breaks), stage(207) as (sim, refs, mallory):
+        a, b, c = refs
+        before = len(journal_of(a).graph)
+        made: list[SealedCommit] = []
+        for number in range(count):
+            parents = (made[-1].id,) if made else journal_of(a).graph.heads
+            entry = TurnEntry(enter(f"{number}" + "x" * size))
+            made.append(mallory.make(mallory.draft(entry, parents=parents)))
+        mallory.push(a, map(mallory.sent, made))
+        sim.run(10)
+        b.tell(Ledger.enter, "honest", 1)
+        sim.run(10)
+        limit = min(256, 1024 * 1024 // size)
+        for ref in refs:
+            taken = len(journal_of(ref).graph) - before - 1
+            claim(taken <= limit, f"at most {limit} are taken in a minute, not {taken}")
+            claim("honest" in lines(ref), "nobody else is delayed")
+        a.node.running()[0].check()
+        sim.run(5 * 60)
+        agree(sim, refs)
+        claim(len(lines(c)) == count + 1, "all of it is taken in the end")
+
+
+@both
+def test_history_that_was_asked_for_has_no_pace(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was away catches up at once, with more of one author than a minute holds."""
+    if not defended:
+        deliver = Replica.deliver
+
+        def unasked(
+            self: Replica,
+            step: Step,
+            commits: Sequence[Commit],
+            source: Source,
+            then: Callable[[Step], None],
+            *,
+            asked: bool,
+        ) -> None:
+            deliver(self, step, commits, source, then, asked=asked and False)
+
+        monkeypatch.setattr(Replica, "deliver", unasked)
+    breaks = "it catches up at once"
+    with attack(defended=defended, breaks=breaks), Sim(seed=208, nodes=2) as sim:
+        refs = sim.share(Ledger)
+        a, b = refs
+        sim.crash(b)
+        for number in range(400):
+            a.tell(Ledger.enter, str(number), 1)
+            sim.run(0.3)
+        sim.restart(b)
+        sim.run(5)
+        claim(len(journal_of(a).graph) > 300, "the author wrote many commits")
+        claim(len(lines(b)) == 400, "it catches up at once")
+
+
+@both
+def test_served_bytes_have_a_pace(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for one commit over and over gets what the bucket holds, and then waits."""
+    at_once, rate = 256 * 1024, 16 * 1024
+    if defended:
+        monkeypatch.setattr(syncing_module, "SERVED_BYTES_AT_ONCE", at_once)
+        monkeypatch.setattr(syncing_module, "SERVED_BYTES_A_SECOND", rate)
+    breaks = "no more than"
+    with attack(defended=defended, breaks=breaks), stage(209) as (sim, refs, mallory):
+        a, b, _ = refs
+        a.tell(Ledger.enter, "x" * 50_000, 1)
+        agree(sim, refs)
+        large = max(mallory.library, key=lambda each: len(mallory.library[each].sealed))
+        line = mallory.line_to(a)
+        before = len(mallory.heard)
+        seconds, asked, answered = 30, 0, 0
+        for _ in range(seconds * 10):
+            heard = [record for on, record in mallory.heard[before:] if on is line]
+            answered = sum(isinstance(each, records.Commits) and each.last for each in heard)
+            if asked - answered < WANTS_OPEN_MAX:  # one more ends the link
+                asked += 1
+                mallory.say(line, records.Want(mallory.tag(line), (large,)))
+            sim.run(0.1)
+            claim(line.open, "the link stays")
+        served = sum(
+            len(commit.sealed)
+            for on, record in mallory.heard[before:]
+            if on is line and isinstance(record, records.Commits)
+            for commit in record.commits
+        )
+        most = at_once + seconds * rate + len(mallory.library[large].sealed)
+        claim(served <= most, f"no more than {most} bytes are served, not {served}")
+        claim(served >= at_once, "what is served is only delayed")
+        b.tell(Ledger.enter, "honest", 1)
+        sim.run(1)
+        claim("honest" in lines(a), "nobody else is delayed")
+
+
 def _long_log(mallory: Attacker, width: int, count: int) -> list[list[SealedCommit]]:
     """Make `width` branches of one forker's commits, side by side."""
     first = mallory.turn("first")
@@ -111,6 +224,12 @@ def _long_log(mallory: Attacker, width: int, count: int) -> list[list[SealedComm
         draft = mallory.draft(parents=(back,), backlink=back, wall=number)
         branch.append(mallory.make(draft, keep=False))
     return branches
+
+
+def _unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take all that an author pushes at once: for attacks that do not lie in the pace."""
+    monkeypatch.setattr(pacing, "LIVE_COMMITS_MAX", 1 << 32)
+    monkeypatch.setattr(pacing, "LIVE_BYTES_MAX", 1 << 48)
 
 
 class _Effort:
@@ -152,6 +271,7 @@ class _Effort:
 def test_07_deep_parents(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that merges old ends of a long log takes as few steps as in a short one."""
     breaks = "a deep merge is cheap to check"
+    _unpaced(monkeypatch)  # the log is long, not fast
     with attack(defended=defended, breaks=breaks), stage(203) as (sim, refs, mallory):
         a, _, c = refs
         branches = _long_log(mallory, 16, _LONG)
@@ -207,6 +327,7 @@ def _heads(seed: int, count: int) -> None:
 @both
 def test_08_many_heads(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of heads are merged by those who are idle, within three rounds of 30 to 60 s."""
+    _unpaced(monkeypatch)  # many, not fast
     if not defended:
         monkeypatch.setattr(Beats, "_merge_due", None)
     with attack(defended=defended, breaks="within three rounds"):

@@ -246,7 +246,7 @@ class End:
                     self.say(record)
                 case Serve():
                     self.jobs.append(partial(self.serve, output))
-                case Take(number, commits):
+                case Take(number, commits, _):
                     self.duplicates += sum(id_of(each) in self.log.commits for each in commits)
                     self.jobs.append(partial(self.take, number, commits))
                 case SaveCursor(store, arrival):

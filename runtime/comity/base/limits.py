@@ -28,11 +28,15 @@ __all__ = [
     "KEYS_A_MINUTE_MAX",
     "KEY_ASK_WAIT",
     "KEY_ASK_WAIT_MAX",
+    "LIVE_BYTES_MAX",
+    "LIVE_COMMITS_MAX",
     "MERGE_WAIT",
     "MESSAGE_BYTES_MAX",
     "ORPHANS_BYTES_MAX",
     "ORPHANS_COUNT_MAX",
     "ORPHAN_AGE_MAX",
+    "PACED_BYTES_MAX",
+    "PACED_COUNT_MAX",
     "PARENTS_MAX",
     "PASSES_A_MINUTE_MAX",
     "PEERS_RECORD_MAX",
@@ -43,6 +47,8 @@ __all__ = [
     "RECORDS_MAX",
     "REPORTS_KEPT_MAX",
     "ROOTS_MAX",
+    "SERVED_BYTES_AT_ONCE",
+    "SERVED_BYTES_A_SECOND",
     "SERVE_COUNT_MAX",
     "TEXT_BYTES_MAX",
     "TOPICS_SAID_MAX",
@@ -161,6 +167,27 @@ of 10^5; what is not found by then is found by the next pass."""
 
 RECORDS_MAX: Final = 4096
 """Records in one batch: bounds what its decoder allocates for empty ones."""
+
+LIVE_COMMITS_MAX: Final = 256
+"""Commits of one author in a minute that are taken without having been asked for: somebody who
+types without a pause makes 240. History is asked for, and is not limited by this."""
+
+LIVE_BYTES_MAX: Final = 1024 * 1024
+"""Their bytes: 256 commits of 4 KiB, or two of the largest."""
+
+PACED_COUNT_MAX: Final = 1024
+"""Commits of one delivering peer that wait for the next minute. What is more is left out, and
+found by the next comparison, as history."""
+
+PACED_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of the same."""
+
+SERVED_BYTES_AT_ONCE: Final = 64 * 1024 * 1024
+"""Bytes that one peer is served without a pause: the whole of most logs, for a joiner."""
+
+SERVED_BYTES_A_SECOND: Final = 8 * 1024 * 1024
+"""Bytes that it is served after that: more than a peer can check, less than a disk can read;
+who asks for one thing again and again leaves room for others."""
 
 SERVE_COUNT_MAX: Final = 256
 """Commits that are read for a peer at a time: one read of the store, a few records."""

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_QUIET: Final = frozenset({"accepted", "delivered", "even", "synced", "unmatched"})
+_QUIET: Final = frozenset(
+    {"accepted", "delayed", "delivered", "even", "left out", "synced", "unmatched"}
+)
 """Reports of ordinary life: thousands a minute, and `comity status` has their sum."""
 
 _SECOND_LINK: Final = "another link to the same device"

@@ -40,12 +40,14 @@ class Arrival:
     """A commit that a peer delivered.
 
     ahead: what it says, if that is known already. is_verified: its signature is its author's.
+    asked: this side wanted it.
     """
 
     commit: Commit
     id: CommitId
     ahead: Ahead | None = None
     is_verified: bool = False
+    asked: bool = True
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class _Batch:
 
     source: tuple[LinkId, DeviceId]
     then: Callable[[Step], None]
+    asked: bool
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     is_ready: bool = False
 
@@ -81,22 +84,24 @@ class Arrivals:
         commits: Sequence[Commit],
         source: tuple[LinkId, DeviceId],
         then: Callable[[Step], None],
+        *,
+        asked: bool,
     ) -> None:
         """Take commits now, or when their signatures are checked; then call `then`."""
         name = self._journal.name
         if not self._batches and len(commits) < VERIFY_BATCH_MIN:
             for commit in commits:
-                self._take(step, Arrival(commit, name(commit)), source)
+                self._take(step, Arrival(commit, name(commit), asked=asked), source)
             then(step)
             return
-        batch = _Batch(source, then)
+        batch = _Batch(source, then, asked)
         self._batches.append(batch)
         self._count += len(commits)
         if self._count > VERIFY_AHEAD_MAX:
-            batch.arrivals += [Arrival(commit, name(commit)) for commit in commits]
+            batch.arrivals += [Arrival(each, name(each), asked=asked) for each in commits]
             self._advance(step, waiting=False)
             return
-        asked, claims = self._read(batch, commits)
+        places, claims = self._read(batch, commits)
         if len(claims) < VERIFY_BATCH_MIN:
             batch.is_ready = True
             self._advance(step, waiting=True)
@@ -106,9 +111,11 @@ class Arrivals:
             assert len(valid) == len(claims)
             if not batch.arrivals:
                 return  # too much came: they were taken without the answer
-            for place, is_right in zip(asked, valid, strict=True):
+            for place, is_right in zip(places, valid, strict=True):
                 read = batch.arrivals[place]
-                batch.arrivals[place] = Arrival(read.commit, read.id, read.ahead, is_right)
+                batch.arrivals[place] = Arrival(
+                    read.commit, read.id, read.ahead, is_right, read.asked
+                )
             batch.is_ready = True
             self._advance(later, waiting=True)
 
@@ -138,7 +145,7 @@ class Arrivals:
                 asked.append(place)
                 key = ahead.opened.key
                 claims.append(claim_beside(key, inner.author, identifier, commit.beside))
-            batch.arrivals.append(Arrival(commit, identifier, ahead))
+            batch.arrivals.append(Arrival(commit, identifier, ahead, asked=batch.asked))
         return asked, claims
 
     def _past(self, commit: CommitId) -> ChainFacts | None:

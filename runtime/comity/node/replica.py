@@ -28,6 +28,7 @@ from comity.node.holdings import Holdings
 from comity.node.journal import Hand, Journal
 from comity.node.key_requests import KeyRequests
 from comity.node.orphans import Orphan, Orphans
+from comity.node.pacing import Pacing
 from comity.node.refusals import PASSING
 from comity.node.step import Rows, Step
 from comity.node.verdicts import Checked, Inserted, Missing
@@ -101,6 +102,7 @@ class Replica:
         "_key_requests",
         "_listener",
         "_orphans",
+        "_pacing",
         "_refused",
         "beats",
         "holdings",
@@ -128,6 +130,7 @@ class Replica:
         self._listener = listener
         self._orphans = Orphans()
         self._key_requests = KeyRequests()
+        self._pacing = Pacing()
         self._arriving: Source | None = None
         self._refused: dict[CommitId, None] = {}
         self.holdings = Holdings(store)
@@ -152,11 +155,14 @@ class Replica:
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
         waiting = earliest(self._orphans.deadline, self._key_requests.deadline)
+        waiting = earliest(waiting, self._pacing.deadline)
         return earliest(self.beats.deadline, waiting)
 
     def tick(self, step: Step) -> None:
-        """Do what time asks for: seal a draft, forget old orphans, ask for keys."""
+        """Do what time asks for: seal a draft, take what waited, ask for keys."""
         self.beats.tick(step)
+        for entry in self._pacing.release(step.instant):
+            self._take_all(step, self._accept_late(step, entry), asked=False)
         for orphan in self._orphans.expire(step.instant):
             step.report(
                 "orphan expired",
@@ -178,19 +184,26 @@ class Replica:
         commits: Sequence[Commit],
         source: Source,
         then: Callable[[Step], None],
+        *,
+        asked: bool,
     ) -> None:
         """Take commits that came together, in their order, and after all that came before.
 
         then: called in the step in which the last of them was taken, now or later.
+        asked: this replica wanted them; else they are taken at the pace of their authors.
         """
-        self._arrivals.deliver(step, commits, source, then)
+        self._arrivals.deliver(step, commits, source, then, asked=asked)
 
     def take(self, step: Step, commit: Commit, source: Source) -> None:
         """Accept, park or refuse a commit that a peer delivered, and all that waited for it."""
         self._arrived(step, Arrival(commit, self.journal.name(commit)), source)
 
     def _arrived(self, step: Step, arrival: Arrival, source: Source) -> None:
-        queue: list[tuple[Arrival, Source]] = [(arrival, source)]
+        self._take_all(step, [(arrival, source)], asked=arrival.asked)
+
+    def _take_all(
+        self, step: Step, queue: list[tuple[Arrival, Source]], *, asked: bool
+    ) -> None:
         for arrived, origin in queue:
             if self.journal.graph.index_of(arrived.id) is not None:
                 continue
@@ -202,16 +215,22 @@ class Replica:
             )
             if isinstance(checked, Missing):
                 checked = self._orphaned(checked)
+            if isinstance(checked, Missing) and asked:
+                late = self._late_parents(step, checked)
+                if late:
+                    queue += [*late, (arrived, origin)]
+                    continue
             if isinstance(checked, Missing):
                 self._park(step, checked, arrived.commit, origin)
                 continue
             if isinstance(checked, Rejected):
                 ready = self._refuse(step, arrived.id, checked, origin)
+            elif not (asked or self._paced(checked, step)):
+                self._delay(checked, origin, step)
+                continue
             else:
                 ready = self._accept(step, checked, origin)
-            for orphan in ready:
-                again = Arrival(orphan.commit, orphan.id)
-                queue.append((again, (orphan.link, orphan.source)))
+            queue += _again(ready)
 
     def heads(self) -> tuple[CommitId, ...]:
         """Return the commits that none builds on, ascending."""
@@ -219,7 +238,8 @@ class Replica:
 
     def missing_of(self, peer: DeviceId) -> tuple[CommitId, ...]:
         """Return the parents that commits of this peer wait for."""
-        return self._orphans.missing_of(peer)
+        missing = self._orphans.missing_of(peer)
+        return tuple(each for each in missing if not self._pacing.is_late(each))
 
     def keys_learned(self, step: Step, keys: Sequence[tuple[CommitId, bytes]]) -> None:
         """Hold keys that a member handed over, and try what waited for them."""
@@ -331,6 +351,7 @@ class Replica:
         self.journal.check()
         self._orphans.check()
         self._arrivals.check()
+        self._pacing.check()
         self.holdings.check()
         assert self.holdings.count <= len(self.journal.graph)
         for awaited in self._orphans.awaited:  # nothing waits for what is here
@@ -342,10 +363,15 @@ class Replica:
             self.take(step, orphan.commit, (orphan.link, orphan.source))
 
     def _park(self, step: Step, missing: Missing, commit: Commit, source: Source) -> None:
-        wants = missing.parents[0] if missing.parents else missing.epoch
+        late = [each for each in missing.parents if self._pacing.is_late(each)]
+        wants = (late or missing.parents)[0] if missing.parents else missing.epoch
         refusal = self._orphans.park(missing.id, commit, source, wants, step.instant)
         step.touch(self.topic)
-        if refusal is not None:
+        if late:
+            self._pacing.late(missing.id)
+            if refusal is not None:
+                self._report_delay(step, "left out", missing.id, source[1])
+        elif refusal is not None:
             self._listener.refused(step, self.topic, missing.id, refusal, source)
         elif missing.parents:
             # One at a time: whoever makes up parents would else use up what is asked of others.
@@ -353,6 +379,27 @@ class Replica:
         elif missing.epoch == missing.id[:EPOCH_PREFIX_BYTES]:
             # What is sealed under an epoch waits for its commit; only that is asked a key for.
             self._key_requests.want(missing.id, commit.sealed, source[1], step.instant)
+
+    def _paced(self, checked: Checked, step: Step) -> bool:
+        """Tell whether a pushed commit is taken at once; one in our own name is, to be seen."""
+        own = checked.inner.author == self.journal.device
+        return own or self._pacing.admits(checked, step.instant)
+
+    def _delay(self, checked: Checked, source: Source, step: Step) -> None:
+        held = self._pacing.hold(checked, source)
+        step.touch(self.topic)
+        what = "delayed" if held else "left out"
+        self._report_delay(step, what, checked.id, checked.inner.author)
+
+    def _report_delay(self, step: Step, what: str, commit: CommitId, device: DeviceId) -> None:
+        detail = "its author writes faster than it is heard"
+        step.report(what, topic=self.topic, commit=commit, device=device, detail=detail)
+
+    def _late_parents(self, step: Step, missing: Missing) -> list[tuple[Arrival, Source]]:
+        """Take the parents that wait for their author's next minute; return what follows."""
+        found = [self._pacing.take_out(parent) for parent in missing.parents]
+        waiting = [entry for entry in found if entry is not None]
+        return [ready for entry in waiting for ready in self._accept_late(step, entry)]
 
     def _orphaned(self, missing: Missing) -> Missing | Rejected:
         """Refuse what builds on what was refused for good: it waits for nothing."""
@@ -375,6 +422,7 @@ class Replica:
 
     def _accept(self, step: Step, checked: Checked, source: Source) -> Sequence[Orphan]:
         """Insert a commit and return the orphans that can be tried again because of it."""
+        self._pacing.arrived(checked.id)
         self._arriving = source
         inserted = self.journal.insert(checked, step)
         self._arriving = None
@@ -384,6 +432,16 @@ class Replica:
         for epoch in inserted.opens:
             ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
         return ready
+
+    def _accept_late(
+        self, step: Step, entry: tuple[Checked, Source]
+    ) -> list[tuple[Arrival, Source]]:
+        """Insert what has waited, unless it came some other way."""
+        checked, origin = entry
+        if self.journal.graph.index_of(checked.id) is not None:
+            return []
+        ready = self._accept(step, checked, origin)
+        return [*_again(ready), (Arrival(checked.commit, checked.id), origin)]
 
     def _inserted(self, inserted: Inserted, step: Step | None) -> None:
         """A commit of ours or of a peer has become part of the log."""
@@ -422,3 +480,8 @@ class Replica:
         gen = self.journal.graph.gen_of(inserted.index)
         self.holdings.add(inserted.id, gen)
         self._listener.stored(step, self.topic, (inserted.id,), source)
+
+
+def _again(ready: Sequence[Orphan]) -> list[tuple[Arrival, Source]]:
+    """Return orphans as they came, to be tried again."""
+    return [(Arrival(each.commit, each.id), (each.link, each.source)) for each in ready]

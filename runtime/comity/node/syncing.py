@@ -25,6 +25,8 @@ from comity.base.limits import (
     KEYS_A_MINUTE_MAX,
     KEYS_ASKED_MAX,
     REPORTS_KEPT_MAX,
+    SERVED_BYTES_A_SECOND,
+    SERVED_BYTES_AT_ONCE,
     TOPICS_SAID_MAX,
 )
 from comity.base.ports import Entropy
@@ -37,6 +39,7 @@ from comity.node.refusals import PASSING
 from comity.node.replica import Replica, Source
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
+from comity.protocol.bucket import Bucket
 from comity.protocol.sync import TopicSync
 from comity.protocol.sync_port import (
     Compared,
@@ -86,7 +89,16 @@ _COMPARE_WAIT: Final = Duration(30 * SECOND)
 class _Table:
     """What one open link has to do with topics."""
 
-    __slots__ = ("farewells", "heard", "keys_told", "machines", "said", "served", "tags")
+    __slots__ = (
+        "bucket",
+        "farewells",
+        "heard",
+        "keys_told",
+        "machines",
+        "said",
+        "served",
+        "tags",
+    )
 
     def __init__(self) -> None:
         self.said: dict[Topic, bytes] = {}
@@ -94,6 +106,7 @@ class _Table:
         self.tags: dict[bytes, Topic] = {}
         self.machines: dict[Topic, TopicSync] = {}
         self.served: list[Topic] = []
+        self.bucket = Bucket(at_once=SERVED_BYTES_AT_ONCE, rate=SERVED_BYTES_A_SECOND)
         self.farewells: dict[CommitId, None] = {}
         self.keys_told: tuple[Instant, int] = Instant(0), 0
 
@@ -109,6 +122,7 @@ class Syncing:
         "_entropy",
         "_links",
         "_refused",
+        "_rest_until",
         "_tables",
         "_unsaved",
     )
@@ -120,6 +134,7 @@ class Syncing:
         self._entropy = entropy
         self._tables: dict[LinkId, _Table] = {}
         self._due: dict[tuple[LinkId, Topic], Instant] = {}
+        self._rest_until: dict[tuple[LinkId, Topic], Instant] = {}
         self._compare_at: dict[tuple[LinkId, Topic], Instant] = {}
         self._unsaved: dict[bytes, int] = {}
         self._refused: dict[Topic, dict[CommitId, None]] = {}
@@ -131,12 +146,18 @@ class Syncing:
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        return earliest(
+        due = earliest(
             min(self._due.values(), default=None), min(self._compare_at.values(), default=None)
         )
+        return earliest(due, min(self._rest_until.values(), default=None))
 
     def tick(self, step: Step) -> None:
-        """Do what is due: another pass after an incomplete one, the regular comparison."""
+        """Do what is due: serve on, another incomplete pass, the regular comparison."""
+        for (link_id, topic), due in list(self._rest_until.items()):
+            if due <= step.instant:
+                del self._rest_until[link_id, topic]
+                self._tables[link_id].served.append(topic)
+                step.act(AwaitRoom(link_id))
         for (link_id, topic), due in list(self._due.items()):
             found = self._machine(link_id, topic)
             if due <= step.instant and found is not None:
@@ -164,7 +185,7 @@ class Syncing:
     def closed(self, link: Link) -> None:
         """Forget a link."""
         self._tables.pop(link.id, None)
-        for waiting in (self._due, self._compare_at):
+        for waiting in (self._due, self._compare_at, self._rest_until):
             for name in [name for name in waiting if name[0] == link.id]:
                 del waiting[name]
 
@@ -419,7 +440,11 @@ class Syncing:
         def taken(later: Step) -> None:
             later.when_durable(settle)
 
-        holding.deliver(step, take.commits, (link.id, peer), taken)
+        if isinstance(holding, Shelf):
+            holding.deliver(step, take.commits, (link.id, peer), taken)
+        else:
+            asked = take.asked
+            holding.deliver(step, take.commits, (link.id, peer), taken, asked=asked)
 
     def _save_cursor(self, link: Link, topic: Topic, store: bytes, arrival: int) -> None:
         assert link.peer is not None
@@ -463,14 +488,18 @@ class Syncing:
     def _send(
         self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step
     ) -> None:
-        """Send a page; the next one is read when the link has room again."""
+        """Send a page; the next one is read when the link has room, and the peer is due."""
         found = self._machine(link.id, topic)
         if found is None:
             return
         table = self._tables[link.id]
         for record in records_of(table.said[topic], serve, commits):
             self._links.say(link, record, step)
-        if sum(len(commit.sealed) for commit in commits) < _ROOM_BYTES:
+        size = sum(len(commit.sealed) for commit in commits)
+        ready = table.bucket.spend(size, step.instant)
+        if ready > step.instant:
+            self._rest_until[link.id, topic] = ready
+        elif size < _ROOM_BYTES:
             self._follow(link, topic, found[1].served(step.instant), step)
         else:
             table.served.append(topic)

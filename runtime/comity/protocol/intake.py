@@ -121,8 +121,8 @@ class Intake:
         """Learn that everything up to this number of the peer's store is here."""
         self._claim = max(self._claim, arrival)
 
-    def take(self, record: Commits) -> tuple[Take | Progress, ...]:
-        """Take the commits of a record, and its claim."""
+    def take(self, record: Commits, *, asked: bool) -> tuple[Take | Progress, ...]:
+        """Take the commits of a record, and its claim. asked: by more than a want."""
         claims = bool(record.arrival)
         if claims and not record.commits and not self._batches:
             self.claim(record.arrival)
@@ -137,7 +137,7 @@ class Intake:
         self._to_go = max(0, self._to_go - count)
         self._size += sum(len(each.sealed) + len(each.beside) for each in record.commits)
         return (
-            Take(self._number, record.commits),
+            Take(self._number, record.commits, asked or bool(self._open)),
             Progress(self.received, self._size, self._to_go),
         )
 

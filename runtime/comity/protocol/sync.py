@@ -434,7 +434,8 @@ class TopicSync:
     # Commits
 
     def _hear_commits(self, record: Commits) -> None:
-        self._out += self._intake.take(record)
+        asked = self._phase in {Phase.PULLING, Phase.EXCHANGING}
+        self._out += self._intake.take(record, asked=asked)
         if not record.last:
             return
         if not record.arrival and self._intake.answered():

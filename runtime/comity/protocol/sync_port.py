@@ -146,10 +146,14 @@ class Serve:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Check and store these commits. number: names this batch in `settle`; ascending."""
+    """Check and store these commits. number: names this batch in `settle`; ascending.
+
+    asked: this side wanted them, or they may be its answer; else the peer pushed them.
+    """
 
     number: int
     commits: tuple[Commit, ...]
+    asked: bool
 
 
 @made_fast
