@@ -17,6 +17,7 @@ from comity.node import commands
 from comity.node.devices import COPIED
 from comity.node.effects import Table
 from comity.node.generation import Generation
+from comity.node.links import Link
 from comity.node.syncing import Syncing
 from comity_chaos import node as node_module
 from comity_chaos.scene import Part
@@ -188,6 +189,28 @@ def test_a_machine_that_was_restored_as_a_whole(
         agree(sim, refs)
         claim(set(lines(c)) == {"one", "two", "three", "four"}, "it goes on")
         _no_fork(*refs)
+
+
+@both
+def test_joining_is_not_cut_short_by_a_call(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new device knows where members are and calls them, while it joins at one of them."""
+    if not defended:
+        monkeypatch.setattr(Link, "joining", property(always(answer=False)))
+    with attack(defended=defended, breaks="it is let in"):
+        for seed in range(720, 732):
+            with Sim(seed=seed, nodes=2) as sim:
+                a, b = sim.share(Ledger)
+                backup = b.node.disk.image()
+                b.tell(Ledger.enter, "one", 1)
+                sim.run(1)
+                sim.crash(b)
+                b.node.restore(backup, whole=False)
+                sim.restart(b)
+                invite = sim.invite(a)
+                answer = command(sim, b, partial(commands.Join, invite=invite))
+                claim(answer == b.topic, f"it is let in: {answer}")
 
 
 def test_what_was_not_sent_is_kept_until_it_is_seen() -> None:

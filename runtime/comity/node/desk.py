@@ -220,10 +220,12 @@ class Desk:
             case JoinRequest():
                 return self._admit(link, record, step)
             case Welcome():
+                link.admitted = True
                 return self._admission.welcomed(link, record, step)
             case Peers():
                 self._learn_peers(link, record, step)
             case Refusal(reason, detail, tag) if not tag:
+                link.admitted = True
                 self._admission.refused(link, Rejected(reason, detail), step)
                 step.report("told", device=link.peer, refusal=Rejected(reason, detail))
             case _:
@@ -246,6 +248,7 @@ class Desk:
         if isinstance(admitted, Rejected):
             self.refused(step, None, None, admitted, link.peer)
             self.links.say(link, Refusal(admitted.reason, admitted.detail), step)
+            link.admitted = True
             return None
         replica, grant = admitted
         journal = replica.journal
@@ -257,8 +260,13 @@ class Desk:
             relays=tuple(self._relays)[:WELCOME_ADDRESSES_MAX],
             peers=self._peers_of(replica)[:WELCOME_ADDRESSES_MAX],
         )
-        step.when_durable(lambda later: self.links.say(link, welcome, later))
-        step.when_durable(lambda later: self.syncing.announce(replica.topic, later))
+
+        def answer(later: Step) -> None:
+            self.links.say(link, welcome, later)
+            link.admitted = True
+            self.syncing.announce(replica.topic, later)
+
+        step.when_durable(answer)
         return None
 
     def _founded(self, step: Step, welcome: Welcome) -> None:

@@ -9,7 +9,7 @@ invites; records go to `Conversation` and come from it.
 
 Of two links between the same two devices the one stays that the device with the smaller id
 dialled; of two in the same direction the newer one, because the older may be half dead; and
-always the one by which somebody joins.
+always the one by which somebody joins, until that is answered.
 Records of one step leave in one message as far as it holds them: flushed at once when idle,
 batched under load.
 Source: PROTOCOL section 5.
@@ -80,7 +80,7 @@ class Link:
 
     address: where the other side is, or is dialled. peer: who that is, once it is open.
     seed: of the invite that this side joins by. joined_by: names the invite that the other
-    side joins by.
+    side joins by. admitted: the question of who may join by it has been answered.
     """
 
     id: LinkId
@@ -93,7 +93,14 @@ class Link:
     peer: DeviceId | None = None
     key: bytes = field(default=b"", repr=False)
     joined_by: bytes | None = None
+    admitted: bool = False
     outgoing: list[Record] = field(default_factory=list)
+
+    @property
+    def joining(self) -> bool:
+        """Whether somebody is about to join by this link."""
+        invited = self.purpose is Purpose.JOIN or self.joined_by is not None
+        return invited and not self.admitted
 
     def open_session(self) -> Session:
         """Return the session of an open link."""
@@ -302,8 +309,9 @@ class Links:
     def _loser(self, older: Link, newer: Link) -> Link:
         """Choose which of two links to one peer goes, as that peer will choose too."""
         assert newer.peer is not None
-        joining = newer.purpose is Purpose.JOIN or newer.joined_by is not None
-        if joining or older.inbound == newer.inbound:
+        if older.joining and not newer.joining:  # it calls a member, whom it was once
+            return newer
+        if newer.joining or older.inbound == newer.inbound:
             return older
         ours_is_smaller = self._endpoint.identity.device < newer.peer
         stays_inbound = not ours_is_smaller
