@@ -185,7 +185,7 @@ class Replica:
         source: Source,
         then: Callable[[Step], None],
         *,
-        asked: bool,
+        asked: bool = True,
     ) -> None:
         """Take commits that came together, in their order, and after all that came before.
 
