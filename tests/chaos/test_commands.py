@@ -36,13 +36,13 @@ def test_run_finds_saves_and_replay_repeats(capsys: Printed, tmp_path: Path) -> 
         "--promise",
         PROMISE,
         "--seeds",
-        "5",
+        "10",
         "--save",
         str(tmp_path / "new"),
     ]
     assert main(words) == 1
     said = capsys.readouterr().out
-    assert said.startswith("FAIL: seed 0, run 1 of this search.")
+    assert said.startswith("FAIL: seed 5, run 6 of this search.")
     (saved,) = (tmp_path / "new").iterdir()
     assert said.rstrip().endswith(f"The plan is in {saved}")
     assert read_plan(str(saved)).notes["story"].startswith("invariant: ")
@@ -63,7 +63,7 @@ def test_replay_takes_a_whole_corpus(capsys: Printed) -> None:
 
 def test_shrink_ends_with_a_plan(capsys: Printed) -> None:
     """A failing plan comes back smaller, as a story and as TOML that can be read again."""
-    assert main(["run", HASTY, "--promise", PROMISE, "--seeds", "1"]) == 1
+    assert main(["run", HASTY, "--promise", PROMISE, "--seeds", "10"]) == 1
     word = capsys.readouterr().out.split()[-1]
     plan = read_plan(word)
     assert main(["shrink", word]) == 1
