@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from comity import Node, Ref, UsageError
-from comity.api import node as node_module
+from comity.api import opening
 from comity.node.effects import Report
 from comity.node.generation import Generation
 from tests.attacks.claims import always, attack, both, claim
@@ -44,7 +44,7 @@ def _enter(ref: Ref[Ledger], name: str) -> None:
 
 
 def _unguard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "compare", always(answer=Generation.SAME))
+    monkeypatch.setattr(opening, "compare", always(answer=Generation.SAME))
 
 
 @both

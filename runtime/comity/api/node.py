@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -26,38 +25,23 @@ from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.message import Message
 from comity.api.control import Control
+from comity.api.finding import check_type, find_actor, id_prefix
+from comity.api.opening import Protection, listen_at, open_store, tell_of_copy
 from comity.api.ref import Ref
 from comity.base.clock import SECOND, Wall
-from comity.base.errors import LinkError, UsageError
+from comity.base.errors import UsageError
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic, short
-from comity.crypto.sodium import Sodium
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
-from comity.drivers.generation import FileWitness, GuardedStore, state_directory
 from comity.drivers.grpc_link import GrpcLinks, check_free, parse_address
-from comity.drivers.host import Host, LinkDriver
-from comity.drivers.listening import LastPorts
-from comity.drivers.lock import StoreLock
+from comity.drivers.host import LinkDriver
 from comity.drivers.no_links import NoLinks
-from comity.drivers.sqlite_store import SqliteStore
-from comity.drivers.store import (
-    CONTROL_FILE,
-    STORE_FILE,
-    VAULT_FILE,
-    Making,
-    open_directory,
-)
-from comity.drivers.system import SystemClock, SystemEntropy
-from comity.drivers.vault import Vault
-from comity.drivers.verifier import Verifier
+from comity.drivers.store import CONTROL_FILE
+from comity.drivers.system import SystemClock
 from comity.log.entries import Role
 from comity.node import commands
-from comity.node.core import Core, Local, Ports
-from comity.node.effects import Table
-from comity.node.generation import Generation, begin, compare
 from comity.protocol.invite import Invite, format_invite, parse_invite
-from comity.wire.codec import ProtobufCodec
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -96,9 +80,6 @@ _LOOK_SECONDS = 0.2
 
 _READ_SECONDS = 600.0
 """A long log is opened commit by commit: some 20,000 a second."""
-
-_HEX_MIN = 8
-_HEX_DIGITS = frozenset("0123456789abcdef")
 
 _UNKNOWN_FIELDS = (
     "%s %s holds %d changes of %d fields that this version of the class does not have: they "
@@ -146,9 +127,9 @@ class Node:
         self.address: str | None = None
         self._refs: dict[Topic, Ref[Any]] = {}
         with ExitStack() as undo:
-            self._host = self._open_store(
-                undo, passphrase, insecure=insecure_store, relay=relay
-            )
+            protection = Protection(passphrase, insecure_store)
+            opened = open_store(self.path, undo, protection, relay=relay)
+            self._host = opened.host
             self._dispatcher = Dispatcher(
                 emit=self._host.emit,
                 on_failure=_log_failure,
@@ -160,16 +141,16 @@ class Node:
             links: LinkDriver = NoLinks(self._host.emit)
             if online:
                 links = grpc = GrpcLinks(self._host.emit, self._host.next_link)
-                self.address = self._listen(grpc, at)
+                self.address = listen_at(grpc, opened.ports, at)
                 undo.callback(grpc.close)
-            self._host.start(self._dispatcher, links, copied=self._copied)
+            self._host.start(self._dispatcher, links, copied=opened.copied)
             undo.callback(self._host.close)
-            if self._copied and self._host.failure is None:
-                self._begin()
-                self._tell_of_copy()
-            self._making.end()
+            if opened.copied and self._host.failure is None:
+                opened.begin()
+                tell_of_copy(self.path, self.status(), self.members)
+            opened.making.end()
             if at is not None and self.address is not None:
-                self._ports.note(at, self.address)  # the store is one, now that it has begun
+                opened.ports.note(at, self.address)  # the store is one, now that it has begun
             address = known_as or self.address
             if address is not None:
                 self._command(lambda token: commands.Listening(token, address))
@@ -177,80 +158,9 @@ class Node:
                 self.use_relay(known)
             self._control = Control(self)
             socket = self.path.absolute() / CONTROL_FILE
-            server = ControlServer(socket, self._control.handle, self._lock)
+            server = ControlServer(socket, self._control.handle, opened.lock)
             undo.callback(server.close)
             self._undo = undo.pop_all()
-
-    def _listen(self, links: GrpcLinks, listen: str | None) -> str | None:
-        """Take connections, where the last time if any free port will do."""
-        if listen is None:
-            return links.start(None)
-        wanted = self._ports.recall(listen)
-        try:
-            bound = links.start(wanted)
-        except LinkError as error:
-            if wanted == listen:
-                raise
-            _logger.warning("another port than the last time: %s", error)
-            bound = links.start(listen)
-        return bound
-
-    def _open_store(
-        self, undo: ExitStack, passphrase: str | None, *, insecure: bool, relay: bool
-    ) -> Host:
-        directory = open_directory(self.path)
-        self._lock = StoreLock(directory)
-        undo.callback(self._lock.release)
-        self._making = Making(directory)
-        crypto, entropy = Sodium(), SystemEntropy()
-        vault = Vault(directory / VAULT_FILE, crypto, entropy)
-        key = vault.open(
-            passphrase=passphrase,
-            keyring=passphrase is None and not insecure,
-            insecure=insecure,
-        )
-        witness = FileWitness(state_directory())
-        rows = SqliteStore(directory / STORE_FILE, key, crypto, entropy)
-        undo.callback(rows.close)
-        store = GuardedStore(rows, witness)
-        if not self._making.is_new and not store.read(Table.META, b"", b"\xff", 1):
-            self._making.refuse("without a single row")
-        self._copied = compare(store, witness, entropy) is Generation.COPIED
-        self._begin = partial(begin, store, witness, entropy)
-        self._ports = LastPorts(store)
-        core = Core(Ports(crypto, ProtobufCodec(), entropy), Local(relay=relay))
-        return Host(core, store, SystemClock(), Verifier(crypto))
-
-    def _tell_of_copy(self) -> None:
-        """Say that this is a new device, and what its owner can do about it."""
-        status = self.status()
-        former = status.formers[-1]
-        _logger.warning(
-            "%s is not the store that ran here last, but a backup or a copy of it: device %s "
-            "writes no more here, and this is device %s from now on. What is in the store can "
-            "be read; to write, use an invite of an admin of each actor",
-            self.path,
-            short(former.device),
-            short(status.device),
-        )
-        for topic, count in former.unsent:
-            _logger.warning(
-                "%d turns of actor %s that were not sent when the copy was made are kept, and "
-                "not sent: device %s may have sent them itself",
-                count,
-                short(topic),
-                short(former.device),
-            )
-        gone = {each.device for each in status.formers}
-        for each in status.topics:
-            admins = [m.device for m in self.members(each.topic) if m.role is Role.ADMIN]
-            if admins and gone.issuperset(admins):
-                _logger.warning(
-                    "actor %s has no other admin than device %s, so nobody can let this one "
-                    "in: create a new actor from what can be read here",
-                    short(each.topic),
-                    short(former.device),
-                )
 
     def __enter__(self) -> Self:
         """Return the node itself."""
@@ -306,7 +216,7 @@ class Node:
         if isinstance(link, str) and link.strip().startswith("comity:"):
             topic = self.join(link)
         else:
-            topic = self._find(actor_type, link)
+            topic = find_actor(self.path, self.status().topics, actor_type, link)
         found = self._refs.get(topic)
         if found is None:
             found = self._activate(actor_type, topic)
@@ -372,8 +282,7 @@ class Node:
 
         Raises: UsageError if the text is no id, or nothing is known of it.
         """
-        _check_id(commit, "commit id")
-        prefix = bytes.fromhex(commit[: len(commit) // 2 * 2])
+        prefix = id_prefix(commit, "commit id")
         answer = self._command(lambda token: commands.ExplainCommit(token, prefix))
         assert isinstance(answer, str)
         return answer
@@ -513,8 +422,7 @@ class Node:
 
     def adopt(self, topic: Topic, commit: str) -> None:
         """Let a hidden commit count."""
-        _check_id(commit, "commit id")
-        prefix = bytes.fromhex(commit[: len(commit) // 2 * 2])
+        prefix = id_prefix(commit, "commit id")
         self._command(lambda token: commands.Adopt(token, topic, prefix))
 
     def _activate(self, actor_type: ActorType, topic: Topic, *, new: bool = False) -> Ref[Any]:
@@ -524,7 +432,7 @@ class Node:
         started = self.look(topic, lambda cell: cell.unknown_writes())
         try:
             name = self._command(lambda token: commands.Activate(token, topic))
-            _check_type(topic, name, actor_type)
+            check_type(topic, name, actor_type)
             if created is not None:
                 created.get(timeout=_ANSWER_SECONDS)
             fields, writes = started.get(timeout=_ANSWER_SECONDS)
@@ -545,47 +453,10 @@ class Node:
         self._host.ask(lambda token: commands.Deactivate(token, topic))
         self._host.ask(lambda token: commands.Activate(token, topic))
 
-    def _find(self, actor_type: ActorType, link: str | bytes | None) -> Topic:
-        everything = self.status().topics
-        prefix = link.hex() if isinstance(link, bytes) else link
-        named = [t for t in everything if prefix and t.topic.hex().startswith(prefix)]
-        if prefix is not None and not named:
-            _check_id(prefix, "invite ('comity:...') and no actor id")
-        if len(named) == 1:  # of another type: activating it will say so
-            return named[0].topic
-        name = actor_type.name
-        held = [t for t in (named or everything) if t.actor_type == name]
-        if len(held) == 1 and prefix is None:
-            return held[0].topic
-        known = ", ".join(f"{t.actor_type} {short(t.topic)}" for t in held or everything)
-        if held and not (prefix and not named):
-            raise UsageError(
-                f"{self.path} holds {len(held)} actors of type {name!r}: name one of them by "
-                f"the beginning of its id ({known})"
-            )
-        what = f"no actor {prefix}" if prefix else f"no actor of type {name!r}"
-        raise UsageError(
-            f"{self.path} holds {what} (it holds: {known or 'none'}): create one, or join one "
-            "with an invite"
-        )
-
     def _command(
         self, make: Callable[[Any], commands.Command], seconds: float = _ANSWER_SECONDS
     ) -> object:
         return self._host.call(make, seconds=seconds)
-
-
-def _check_type(topic: Topic, name: object, actor_type: ActorType) -> None:
-    if name != actor_type.name:
-        raise UsageError(
-            f"actor {short(topic)} is a {name!r}, not a {actor_type.name!r}: this device takes "
-            "part in it, so open it with the class of that name"
-        )
-
-
-def _check_id(text: str, what: str) -> None:
-    if len(text) < _HEX_MIN or not set(text) <= _HEX_DIGITS:
-        raise UsageError(f"{text!r} is no {what}: give hexadecimal digits, 8 or more")
 
 
 def _log_failure(topic: Topic, error: BaseException, message: Message) -> None:
