@@ -36,6 +36,26 @@ def test_the_past_is_there_after_a_restart(tmp_path: Path) -> None:
             ref.adopt(turns[0].id.commit.hex())
 
 
+def test_a_state_is_restored_beside_what_others_do(tmp_path: Path) -> None:
+    """Only what differs is written, in one turn, which is undone like any other."""
+    with (
+        Node(tmp_path / "a", insecure_store=True) as ann,
+        Node(tmp_path / "b", insecure_store=True) as bob,
+    ):
+        ours = ann.create(Ledger)
+        ours.ask(Ledger.enter, "milk", 1).get(timeout=_SECONDS)
+        then = ours.version()
+        ours.ask(Ledger.enter, "milk", 5).get(timeout=_SECONDS)
+        theirs = bob.open(Ledger, ours.invite())
+        assert theirs.restore(then) == ("total", "lines")
+        assert theirs.snapshot()["lines"] == {"milk": 1}
+        assert theirs.history()[-1].fields == ("total", "lines")
+        theirs.undo()
+        assert theirs.snapshot()["lines"] == {"milk": 5}
+        with pytest.raises(UsageError, match=r"no commit|not here"):
+            ours.restore((type(then[0])(bytes(32)),))
+
+
 def test_a_branch_is_tried_and_merged(tmp_path: Path) -> None:
     """What a branch did is of the branch, until its messages are sent, each once."""
     with Node(tmp_path / "a", insecure_store=True) as node:

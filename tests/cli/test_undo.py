@@ -26,6 +26,15 @@ def test_the_newest_turn_is_undone_and_redone(comity: Run, tmp_path: Path) -> No
     assert "(hidden)" in comity("history", TODO, "--store", store, OPEN).stdout
     assert comity("redo", "--store", store, OPEN).stdout.startswith("redone: turn ")
     assert "eggs" in comity("snapshot", TODO, "--store", store, OPEN).stdout
+    first = turns[-2]["turn"]
+    then = comity("snapshot", TODO, "--at", first, "--store", store, OPEN)
+    assert "milk" in then.stdout
+    assert "eggs" not in then.stdout
+    restored = comity("restore", first, TODO, "--store", store, OPEN)
+    assert restored.stdout == "restored: items\n"
+    assert "eggs" not in comity("snapshot", TODO, "--store", store, OPEN).stdout
+    again = comity("restore", first, TODO, "--store", store, OPEN)
+    assert again.stdout == "restored: nothing differed\n"
     wrong = comity("undo", "nonsense", "--store", store, OPEN)
     assert wrong.returncode == 2
     assert "'nonsense' is no turn" in wrong.stderr

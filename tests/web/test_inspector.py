@@ -11,6 +11,7 @@ import pytest
 from comity import Actor, Counter, Flag, List, Map, Node, Register, Set, Text
 from comity.api.control import Control
 from comity.web.inspector import ALLOWED, Inspector
+from tests.web.browser import Browser
 from tests.web.conftest import Network, OpenBrowser, Shoot
 
 
@@ -46,6 +47,14 @@ def _ask(page: Inspector, fields: object) -> tuple[int, Any]:
     told = answer.status, json.loads(answer.read())
     connection.close()
     return told
+
+
+def _slide(tab: Browser, place: int) -> None:
+    tab.look(
+        "((slider) => { slider.value = " + str(place) + "; "
+        "slider.dispatchEvent(new Event('input')); return 1; })"
+        "(document.querySelector('#moment'))"
+    )
 
 
 @pytest.mark.parametrize("what", ["shutdown", "join", "status", "", None, 1, ["why"]])
@@ -141,6 +150,40 @@ def test_entries_are_edited_and_messages_sent(
         tab.text("counts")
         shoot(tab, "inspector-commit")
         tab.click("dialog button")
+        assert tab.errors() == []
+
+
+def test_an_owner_goes_back_and_restores(
+    network: Network, browser: OpenBrowser, shoot: Shoot
+) -> None:
+    """The slider shows what was; restoring writes it, as a turn that can be undone."""
+    node = network.node("ann")
+    ours = node.create(Party)
+    for who, what in (("ann", "cake"), ("bob", "salad"), ("eve", "music")):
+        ours.ask(Party.bring, who, what).get(timeout=10)
+    turn = ours.history()[0].id
+    with _inspector(node) as page:
+        tab = browser()
+        tab.open(page.url)
+        tab.text("eve: music")
+        _slide(tab, 0)
+        tab.until(
+            "!document.querySelector('[data-field=\"brings\"]').innerText.includes('eve')"
+        )
+        tab.text("ann: cake")
+        tab.text("after turn 1 of 3")
+        assert tab.look("document.querySelectorAll('#fields button').length") == 0
+        assert ours.snapshot()["brings"] == {"ann": "cake", "bob": "salad", "eve": "music"}
+        shoot(tab, "inspector-past")
+        tab.click("#restore")
+        tab.until("document.querySelector('#moment').value === '4'")
+        assert ours.snapshot() == ours.at(turn)
+        tab.click("#undo")
+        tab.text("eve: music")
+        _slide(tab, 1)
+        tab.text("after turn 2 of")
+        tab.click("#now")
+        tab.text("eve: music")
         assert tab.errors() == []
 
 

@@ -31,6 +31,7 @@ from comity.actor.changes import FieldChange, Listener, News
 from comity.actor.edits import EDIT, edit_field
 from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
+from comity.actor.restoring import RESTORE, restore_fields
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer
 from comity.authority.visibility import WHOLE
@@ -53,6 +54,9 @@ _REACTION_HINT: Final = (
     "a method that reacts to a change writes nothing, or it would run for ever, and once on "
     "every device; tell a message from it that does"
 )
+
+_OWNERS: Final[Mapping[str, Callable[..., Any]]] = {EDIT: edit_field, RESTORE: restore_fields}
+"""Messages that no class has: of the owner of the node, beside the app."""
 
 _SILENT: Final = Outcome(None, None, 0, b"")
 
@@ -274,8 +278,8 @@ class Cell:
         before `resume` or `interrupt`.
         """
         method: Callable[..., Any] | None = self._type.methods.get(message.method)
-        if method is None and message.method == EDIT:
-            method = edit_field
+        if method is None:
+            method = _OWNERS.get(message.method)
         if method is None:
             error = UsageError(f"{self._type.name} has no message {message.method!r}")
             return Outcome(None, error, self._serial, b""), None

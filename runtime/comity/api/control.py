@@ -10,6 +10,8 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     what `api.inspection` says
     {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
     {"do": "adopt", "commit": hex} | {"do": "history", "newest": n}
+    {"do": "at", "turn": t}                          -> {"state"} just after that turn
+    {"do": "restore", "turn": t}                     -> {"fields"} that were written back
     {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
 
 "actor" is the beginning of an actor's id in hexadecimal; it may be left out while only one
@@ -77,6 +79,8 @@ class Control:
             "redo": self._undo,
             "adopt": self._adopt,
             "history": self._history,
+            "at": self._at,
+            "restore": self._restore,
             "shutdown": self._shutdown,
         }
 
@@ -176,6 +180,16 @@ class Control:
             for each in ref.history(int(request.number("newest")))
         ]
         return {"actor": ref.topic.hex(), "turns": turns}
+
+    def _at(self, request: Request) -> dict[str, Any]:
+        ref, turn = self._open_actor(request), TurnId.parse(request.text("turn"))
+        state = {name: plain(value) for name, value in ref.at(turn).items()}
+        return {"actor": ref.topic.hex(), "turn": str(turn), "state": state}
+
+    def _restore(self, request: Request) -> dict[str, Any]:
+        ref, turn = self._open_actor(request), TurnId.parse(request.text("turn"))
+        fields = list(ref.restore(turn))
+        return {"actor": ref.topic.hex(), "turn": str(turn), "fields": fields}
 
     def _adopt(self, request: Request) -> dict[str, Any]:
         topic = self._held(request)

@@ -26,6 +26,7 @@ from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.facet import Facet, Interface
 from comity.actor.message import Message
+from comity.actor.restoring import RESTORE
 from comity.actor.timers import nanoseconds
 from comity.api.changes import Changes, Feed
 from comity.api.history import (
@@ -241,6 +242,18 @@ class Ref(Generic[A_co]):
         """Return what differs between two versions, by field; the present is the default."""
         new = self.snapshot() if after is None else self.at(after)
         return differences(self.at(before), new)
+
+    def restore(self, version: Version | TurnId) -> tuple[str, ...]:
+        """Write the fields back to what they were; return the names of those that differed.
+
+        It is one turn: others see it as an edit, and `undo` takes it back. The rights of a
+        `BoundedCounter` are not written back, nor the marks of a `Text`.
+
+        Raises: UsageError if the version is not here, or this device may not write.
+        """
+        message = Message(RESTORE, (self.at(version),))
+        names: tuple[str, ...] = self._node.deliver(self.topic, message).get()
+        return names
 
     def fork(self) -> Branch[A_co]:
         """Return a branch of the present version, to try messages on before they are sent."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from comity.cli.commands.change import adopt, invite, redo, remove, stop, undo
+from comity.cli.commands.change import adopt, invite, redo, remove, restore, stop, undo
 from comity.cli.commands.completion import completion
 from comity.cli.commands.demo import demo
 from comity.cli.commands.doctor import doctor
@@ -63,6 +63,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         history,
         undo,
         redo,
+        restore,
         adopt,
         status,
         snapshot,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from comity.api.node import Node
     from comity.cli.options import Access
 
-__all__ = ["Ask", "open_node", "reach", "running"]
+__all__ = ["Ask", "ask_opened", "open_node", "reach", "running"]
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one request to a node and returns its answer."""
@@ -106,6 +106,32 @@ def reach(
         if actor_class is not None:
             node.open(actor_class, actor)
         yield Control(node).handle
+
+
+def ask_opened(
+    access: Access,
+    request: dict[str, Any],
+    target: str | None,
+    actor: str | None,
+    *,
+    looks: bool = True,
+) -> dict[str, Any]:
+    """Ask of an actor that is open, or open it for the question.
+
+    target: names its class; needed only while no node runs on the store.
+    """
+    from comity.cli.target import load_actor
+
+    actor_class = None if target is None else load_actor(target)
+    if actor_class is None and running(access.store) is None:
+        raise UsageError(
+            f"no node runs on {access.store}, so the class of the actor is needed to read it: "
+            "name it as TARGET"
+        )
+    if actor is not None:
+        request = {**request, "actor": actor}
+    with reach(access, actor_class=actor_class, actor=actor, looks=looks) as ask:
+        return ask(request)
 
 
 def open_node(

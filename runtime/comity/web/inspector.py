@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["ALLOWED", "Inspector"]
 
 ALLOWED: Final = frozenset(
-    {"adopt", "dead_letters", "describe", "edit", "invite", "log", "members", "message"}
-    | {"redo", "remove", "snapshot", "undo", "why"}
+    {"adopt", "at", "dead_letters", "describe", "edit", "history", "invite", "log", "members"}
+    | {"message", "redo", "remove", "restore", "snapshot", "undo", "why"}
 )
 """What the page may ask: to look, to act as the owner; not to join, nor to stop the node."""
 
-_ACTS: Final = frozenset({"adopt", "edit", "message", "redo", "remove", "undo"})
+_ACTS: Final = frozenset({"adopt", "edit", "message", "redo", "remove", "restore", "undo"})
 """What changes something, so that the page is told at once."""
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]

@@ -1,4 +1,4 @@
-"""`invite`, `remove`, `undo`, `redo`, `adopt`, `stop`: who takes part, and what counts.
+"""Who takes part, and what counts: `invite`, `remove`, `undo`, `redo`, `restore`, `adopt`.
 
 Owns: their arguments and what is printed. May not know: whether a node runs (`cli.reach`).
 """
@@ -11,7 +11,7 @@ import click
 
 from comity.cli.options import Access, access_options, actor_option, json_option
 
-__all__ = ["adopt", "invite", "redo", "remove", "stop", "undo"]
+__all__ = ["adopt", "invite", "redo", "remove", "restore", "stop", "undo"]
 
 
 @click.command(short_help="Print a link that lets one device in.")
@@ -116,6 +116,31 @@ def redo(*, access: Access, turn: str | None, actor: str | None, as_json: bool) 
         print_json(found)
     else:
         click.echo(f"redone: turn {found['turn']}")
+
+
+@click.command(short_help="Write the fields back to what they were after a turn.")
+@click.argument("turn")
+@click.argument("target", required=False)
+@actor_option
+@access_options
+@json_option
+def restore(
+    *, access: Access, turn: str, target: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Write the fields back to what they were just after TURN, an id of `comity history`.
+
+    It is an edit like any other: nothing is lost, and `comity undo` takes it back. TARGET, the
+    actor's class, is needed only while no node runs on the store.
+    """
+    from comity.cli.reach import ask_opened
+    from comity.cli.show import print_json
+
+    request = {"do": "restore", "turn": turn}
+    found = ask_opened(access, request, target, actor, looks=False)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"restored: {', '.join(found['fields']) or 'nothing differed'}")
 
 
 @click.command(short_help="Let a commit count that a removal hides.")

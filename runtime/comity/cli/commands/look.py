@@ -5,8 +5,6 @@ Owns: their arguments and what is printed. May not know: whether a node runs (`c
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from comity.cli.options import Access, access_options, actor_option, json_option
@@ -34,19 +32,25 @@ def status(*, access: Access, as_json: bool) -> None:
         click.echo("no node runs on this store now")
 
 
-@click.command(short_help="Show the fields of an actor as they are now.")
+@click.command(short_help="Show the fields of an actor, now or as they were.")
 @click.argument("target", required=False)
+@click.option("--at", "turn", metavar="TURN",
+              help="As they were just after this turn, an id of `comity history`.")  # fmt: skip
 @actor_option
 @access_options
 @json_option
-def snapshot(*, access: Access, target: str | None, actor: str | None, as_json: bool) -> None:
-    """Show all fields of an actor as they are now.
+def snapshot(
+    *, access: Access, target: str | None, turn: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Show all fields of an actor as they are now, or were just after a turn.
 
     TARGET, its class, is needed only while no node runs on the store.
     """
+    from comity.cli.reach import ask_opened
     from comity.cli.show import print_json, snapshot_lines
 
-    found = _read(access, {"do": "snapshot"}, target, actor)
+    request = {"do": "snapshot"} if turn is None else {"do": "at", "turn": turn}
+    found = ask_opened(access, request, target, actor)
     if as_json:
         print_json(found)
     else:
@@ -68,34 +72,15 @@ def history(
 
     TARGET, its class, is needed only while no node runs on the store.
     """
+    from comity.cli.reach import ask_opened
     from comity.cli.show import history_lines, print_json
 
-    found = _read(access, {"do": "history", "newest": newest}, target, actor)
+    found = ask_opened(access, {"do": "history", "newest": newest}, target, actor)
     if as_json:
         print_json(found)
     else:
         for line in history_lines(found["turns"]):
             click.echo(line)
-
-
-def _read(
-    access: Access, request: dict[str, Any], target: str | None, actor: str | None
-) -> dict[str, Any]:
-    """Ask of an open actor, or open it for the question."""
-    from comity.base.errors import UsageError
-    from comity.cli.reach import reach, running
-    from comity.cli.target import load_actor
-
-    actor_class = None if target is None else load_actor(target)
-    if actor_class is None and running(access.store) is None:
-        raise UsageError(
-            f"no node runs on {access.store}, so the class of the actor is needed to read it: "
-            "name it as TARGET"
-        )
-    if actor is not None:
-        request["actor"] = actor
-    with reach(access, actor_class=actor_class, actor=actor) as ask:
-        return ask(request)
 
 
 @click.command(short_help="List the devices that take part in an actor.")

@@ -9,6 +9,8 @@ let status = null;
 let chosen = null; // an actor's id, WHOLE for the node itself; null before the first state
 let drawn = ""; // what is shown of the chosen one, so that it is asked for only when it changed
 let described = null;
+let turns = []; // the newest of the chosen actor, the newest last
+let moment = null; // the turn after which the fields are shown; null for now
 
 follow("/comity/live", (now) => {
   if (now.error) {
@@ -42,6 +44,7 @@ function choice(id, name, about) {
   button.addEventListener("click", () => {
     chosen = id;
     drawn = "";
+    moment = null;
     draw();
     at("actors").querySelector('[aria-current="true"]').focus();
   });
@@ -89,7 +92,7 @@ async function drawActor(topic) {
     (topic.orphans ? `, ${topic.orphans} wait for others` : "");
   await attempt(async () => {
     const [found, members, log] = await Promise.all([
-      topic.open ? Promise.all([request("describe", { actor }), request("snapshot", { actor })]) : null,
+      topic.open ? Promise.all([request("describe", { actor }), request("snapshot", { actor }), request("history", { actor, newest: TURNS })]) : null,
       request("members", { actor }),
       request("log", { actor, count: 200 }),
     ]);
@@ -105,12 +108,15 @@ async function drawActor(topic) {
 // Fields: shown, and edited where a plain write makes sense
 
 function drawFields(actor, found) {
-  at("sending").hidden = !found;
+  for (const part of ["sending", "past", "about-moment"]) at(part).hidden = !found;
   if (!found) {
     at("fields").replaceChildren(make("p", { class: "faint" }, "Closed here: run its app to see the fields."));
     return;
   }
-  const [about, { state }] = found;
+  const [about, { state }, past] = found;
+  present = { about, state };
+  turns = past.turns;
+  drawMoment();
   if (described !== actor) {
     described = actor;
     at("message").replaceChildren(
@@ -118,8 +124,73 @@ function drawFields(actor, found) {
     );
     at("reply").textContent = "";
   }
-  at("fields").replaceChildren(...about.fields.map((field) => shown(actor, field, state[field.name])));
+  if (!moment) drawState(actor, about.fields, state);
 }
+
+function drawState(actor, fields, state) {
+  at("fields").replaceChildren(...fields.map((field) => shown(actor, field, state[field.name])));
+}
+
+// The past: the slider has a place for each turn, and a last one for now
+
+const TURNS = 200;
+let present = null;
+let sought = 0; // counts the moments asked for, so that a late answer is not drawn
+
+function drawMoment() {
+  const place = moment ? turns.findIndex((each) => each.turn === moment) : -1;
+  const isPast = place >= 0;
+  if (!isPast) moment = null;
+  const slider = at("moment");
+  slider.max = String(turns.length);
+  slider.value = String(isPast ? place : turns.length);
+  slider.disabled = !turns.length;
+  at("restore").disabled = at("now").disabled = !isPast;
+  const turn = isPast ? turns[place] : null;
+  const text = turn
+    ? `after turn ${place + 1} of ${turns.length} · ${when(turn.time)} · by ${by(turn.author)} · wrote ${turn.fields.join(", ") || "nothing"}${turn.visible ? "" : " · does not count now"}`
+    : `as they are now; slide back over the newest ${turns.length} turns`;
+  at("about-moment").textContent = text;
+  slider.setAttribute("aria-valuetext", text);
+  at("fields").classList.toggle("past", isPast);
+}
+
+function by(device) {
+  return device === status.device ? "this device" : short(device);
+}
+
+async function seek(place) {
+  moment = turns[place]?.turn ?? null;
+  drawMoment();
+  const actor = chosen;
+  const asked = ++sought;
+  if (!moment) {
+    drawState(actor, present.about.fields, present.state);
+    return;
+  }
+  const wrote = turns[place].fields;
+  await attempt(async () => {
+    const { state } = await request("at", { actor, turn: moment });
+    if (asked !== sought || actor !== chosen) return;
+    drawState(actor, present.about.fields.map((field) => ({ ...field, edits: [] })), state);
+    for (const name of wrote) document.querySelector(`[data-field="${CSS.escape(name)}"]`)?.classList.add("wrote");
+  });
+}
+
+let settling = null;
+at("moment").addEventListener("input", () => {
+  clearTimeout(settling);
+  settling = setTimeout(() => seek(Number(at("moment").value)), 80);
+});
+at("now").addEventListener("click", () => seek(turns.length));
+at("restore").addEventListener("click", () => {
+  const turn = moment;
+  attempt(async () => {
+    const { fields } = await request("restore", { actor: chosen, turn });
+    await seek(turns.length);
+    at("about-moment").textContent = fields.length ? `restored ${fields.join(", ")}; Undo takes it back` : "nothing differed";
+  });
+});
 
 function shown(actor, field, value) {
   const can = (action) => field.edits.includes(action);
