@@ -82,7 +82,10 @@ def claim_of(graph: Ancestry, inner: Inner, epoch: int | None) -> Claim:
         elif isinstance(each, UndoEntry | EpochEntry):
             needs = Role.WRITER
     parents = tuple([_known(graph, parent) for parent in inner.parents])
-    backlink = None if inner.backlink is None else _known(graph, inner.backlink)
+    if inner.backlink == inner.parents[0]:  # as most are
+        backlink: int | None = parents[0]
+    else:
+        backlink = None if inner.backlink is None else _known(graph, inner.backlink)
     return Claim(inner.author, inner.auth, parents, backlink, epoch, needs, entry)
 
 

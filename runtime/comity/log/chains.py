@@ -246,6 +246,7 @@ class Chains:
         what is known stays closed under ancestry after every step.
         """
         facts: dict[int, int] = {}
+        had = latest.get
 
         def have(other: int) -> int:
             found = facts.get(other)
@@ -270,12 +271,12 @@ class Chains:
                 chain = self._chains[number]
                 start = bisect_right(chain.at, known)
                 stop = bisect_right(chain.at, position, start)
-                events = zip(chain.chain[start:stop], chain.value[start:stop], strict=True)
-                # Values ascend for each chain: of several events the last one counts.
-                for other, value in dict(events).items():
-                    # One plain lookup settles most events; the rest may walk bases.
-                    if value <= latest.get(other, _ABSENT):
-                        continue
-                    if value > have(other):
-                        facts[other] = value
+                # Values ascend for each chain: of several events the last one counts. One
+                # plain lookup settles most; the rest may walk bases.
+                events = dict(
+                    zip(chain.chain[start:stop], chain.value[start:stop], strict=True)
+                )
+                for other in [o for o, v in events.items() if v > had(o, _ABSENT)]:
+                    if events[other] > have(other):
+                        facts[other] = events[other]
         return facts

@@ -255,6 +255,9 @@ def decode_entries(body: bytes) -> tuple[Entry, ...] | Rejected:
     Rejected: MALFORMED by layout, TOO_BIG above 1024 entries, NOT_CANONICAL for a value that
     another encoding stands for.
     """
+    size = len(body) - 2
+    if 0 < size < 0x80 and body[0] == _TURN and body[1] == size and body[2] == _NO_CAUSE:
+        return (TurnEntry(body[3:]),)  # as most are
     reader = Reader(body)
     entries: list[Entry] = []
     try:

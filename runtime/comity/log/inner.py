@@ -72,6 +72,9 @@ _AUTH_IMPLIED: Final = 0
 _AUTH_ROOT: Final = 1
 _AUTH_COMMIT: Final = 2
 
+_FOLLOWING: Final = bytes((_PARENT | _AUTH_IMPLIED << _AUTH_SHIFT, 1))
+_FOLLOWING_BYTES: Final = len(_FOLLOWING) + ID_BYTES
+
 _PADDING_STEP: Final = 32
 _PADDING_STEPPED_MAX: Final = 256
 _SEQ_MAX: Final = (1 << 64) - 1
@@ -287,7 +290,7 @@ def split_inner(data: bytes) -> Parts | Rejected:
 
 def following_head(parent: CommitId) -> bytes:
     """Return the head of a commit whose only parent is its backlink, its grant implied."""
-    return bytes((_PARENT | _AUTH_IMPLIED << _AUTH_SHIFT, 1)) + parent
+    return _FOLLOWING + parent
 
 
 def join_parts(head: bytes, wall: Wall, body: bytes) -> bytes:
@@ -302,9 +305,10 @@ def decode_inner(data: bytes, past: Past) -> Inner | Rejected:
     Rejected: MALFORMED; TOO_BIG (entries); NOT_CANONICAL; PARENT_UNKNOWN if the backlink is
     not known and a parent is missing, so that it may come; WRONG_BACKLINK if none is missing.
     """
-    reader = Reader(data)
+    follows = len(data) >= _FOLLOWING_BYTES and data.startswith(_FOLLOWING)  # as most do
+    reader = Reader(data, _FOLLOWING_BYTES if follows else 0)
     try:
-        head = _read_head(reader)
+        head = _following(data) if follows else _read_head(reader)
         if isinstance(head, Rejected):
             return head
         wall = Wall(reader.varint())
@@ -325,6 +329,12 @@ def decode_inner(data: bytes, past: Past) -> Inner | Rejected:
     return Inner(
         facts.author, facts.seq, head.backlink, facts.auth, head.parents, wall, entries
     )
+
+
+def _following(data: bytes) -> _Head:
+    """Return what `_read_head` finds in a head that `following_head` made."""
+    parent = CommitId(data[len(_FOLLOWING) : _FOLLOWING_BYTES])
+    return _Head(_PARENT, None, parent, None, (parent,))
 
 
 def _read_head(reader: Reader) -> _Head | Rejected:

@@ -37,13 +37,14 @@ def check_structure(graph: Graph, inner: Inner, sealed: Sealed) -> Rejected | No
         return Rejected(Reason.MALFORMED, "inside it is of another kind than outside")
     if inner.is_genesis:
         return _check_genesis(graph, inner, sealed)
-    parents = [number for number in map(graph.index_of, inner.parents) if number is not None]
+    found = [graph.index_of(parent) for parent in inner.parents]
+    parents = [number for number in found if number is not None]
     if len(parents) != len(inner.parents):
         missing = missing_parents(graph, inner.parents)
         return Rejected(Reason.PARENT_UNKNOWN, f"{short(missing[0])}, {len(missing)} in all")
     if len(parents) > 1 and not graph.is_minimal(parents):
         return Rejected(Reason.PARENTS_NOT_MINIMAL)
-    gen = 1 + max(map(graph.gen_of, parents))
+    gen = 1 + max([graph.gen_of(parent) for parent in parents])
     if sealed.gen != gen:
         return Rejected(Reason.WRONG_GEN, f"{sealed.gen}, {gen} expected")
     return _check_chain(graph, inner, parents)

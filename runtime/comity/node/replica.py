@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
@@ -99,6 +101,7 @@ class Replica:
     __slots__ = (
         "_arrivals",
         "_arriving",
+        "_fresh",
         "_key_requests",
         "_listener",
         "_orphans",
@@ -132,6 +135,7 @@ class Replica:
         self._key_requests = KeyRequests()
         self._pacing = Pacing()
         self._arriving: Source | None = None
+        self._fresh: tuple[Step, list[tuple[Inserted, Source | None]]] | None = None
         self._refused: dict[CommitId, None] = {}
         self.holdings = Holdings(store)
         self.journal = Journal(
@@ -464,7 +468,11 @@ class Replica:
                 device=change.device,
                 detail="removed" if change.after is None else change.after.name.lower(),
             )
-        step.when_durable(lambda later: self._durable(later, inserted, source))
+        if self._fresh is None or self._fresh[0] is not step:
+            fresh: list[tuple[Inserted, Source | None]] = []
+            self._fresh = step, fresh
+            step.when_durable(lambda later: self._durable(later, fresh))
+        self._fresh[1].append((inserted, source))
         members = inserted.change.members
         joined = [each.device for each in members if each.before is None]
         left = [each.device for each in members if each.after is None]
@@ -475,11 +483,16 @@ class Replica:
                 )
             )
 
-    def _durable(self, step: Step, inserted: Inserted, source: Source | None) -> None:
-        self.beats.commits_durable(inserted.index + 1, step)
-        gen = self.journal.graph.gen_of(inserted.index)
-        self.holdings.add(inserted.id, gen)
-        self._listener.stored(step, self.topic, (inserted.id,), source)
+    def _durable(self, step: Step, fresh: list[tuple[Inserted, Source | None]]) -> None:
+        """The commits of one step are on disk: tell of those that came together at once."""
+        if self._fresh is not None and self._fresh[1] is fresh:
+            self._fresh = None
+        self.beats.commits_durable(fresh[-1][0].index + 1, step)
+        for inserted, _ in fresh:
+            self.holdings.add(inserted.id, self.journal.graph.gen_of(inserted.index))
+        for source, group in groupby(fresh, key=itemgetter(1)):
+            ids = tuple([inserted.id for inserted, _ in group])
+            self._listener.stored(step, self.topic, ids, source)
 
 
 def _again(ready: Sequence[Orphan]) -> list[tuple[Arrival, Source]]:
