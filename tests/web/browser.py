@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -178,7 +179,7 @@ class Browser:
         """
         found = self._post("/se/log", {"type": "browser"})
         said = [each["message"] for each in found if each["level"] == "SEVERE"]
-        return [each for each in said if "status of 400" not in each]
+        return [each for each in said if not re.search("status of (400|409)", each)]
 
     def close(self) -> None:
         """End the browser."""

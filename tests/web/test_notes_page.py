@@ -3,9 +3,49 @@
 from __future__ import annotations
 
 from comity import Site
+from tests.web.browser import Browser
 from tests.web.conftest import LoadExample, Network, OpenBrowser, Shoot
 
 _END = "document.querySelector('#text').setSelectionRange(9999, 9999)"
+
+
+def _marks(left: Browser, right: Browser, shoot: Shoot) -> None:
+    """What one marks the other sees; it is undone, and what was is shown."""
+    left.look(_choose(0, 5))
+    left.click("[data-style=bold]")
+    right.until("document.querySelector('#read strong')?.innerText === 'Hello'")
+    right.look(_choose(7, 15))
+    right.click("#comment")
+    right.type("dialog input", "who is <b>all</b>?\n")
+    left.text("who is <b>all</b>?")
+    left.look(_choose(18, 21))
+    left.click("#link")
+    left.type("dialog input", "javascript:alert(1)\n")
+    left.text("is no address")
+    left.look(_choose(17, 20))
+    left.click("#link")
+    left.type("dialog input", "https://example.org\n")
+    right.until("document.querySelector('#read a')?.href === 'https://example.org/'")
+    shoot(right, "notes-marks")
+    left.click("#undo")
+    right.until("!document.querySelector('#read a')")
+    left.click("#redo")
+    right.until("document.querySelector('#read a')")
+    right.click("#comments button")
+    left.until("!document.querySelector('#comments li')")
+    left.click("#history")
+    left.until("document.querySelector('dialog input')")
+    left.look(
+        "((slider) => { slider.value = 0; slider.dispatchEvent(new Event('input')); "
+        "return 1; })(document.querySelector('dialog input'))"
+    )
+    left.until("document.querySelector('dialog .past').innerText.length === 1")
+    shoot(left, "notes-history")
+    left.click("dialog .row button:last-child")
+
+
+def _choose(start: int, stop: int) -> str:
+    return f"document.querySelector('#text').setSelectionRange({start}, {stop})"
 
 
 def test_two_people_type_in_one_note(
@@ -40,5 +80,6 @@ def test_two_people_type_in_one_note(
                 "document.querySelector('#text').value === 'Hello! Dear all. See you soon. Bob'"
             )
         assert str(ours.snapshot()["text"]) == "Hello! Dear all. See you soon. Bob"
+        _marks(left, right, shoot)
         assert left.errors() == []
         assert right.errors() == []

@@ -186,6 +186,34 @@ def test_a_page_may_invite_unless_it_may_not(node: Node, folder: Path) -> None:
         assert Client(site).post("/comity/invite", {})[0] == 400
 
 
+def test_a_page_looks_back_unless_it_may_not(node: Node, folder: Path) -> None:
+    """What was, undone, redone and written back; what is asked wrongly is said."""
+    ref = node.create(Shelf)
+    with Site(node, ref, Page(folder, calls=(Shelf.put,))) as site:
+        client = Client(site)
+        for count in (1, 2):
+            client.call("put", "cup", count)
+
+        def past(**asked: object) -> Any:
+            status, told = client.post("/comity/past", asked)
+            return told["value"] if status == 200 else told["error"]["text"]
+
+        first, second = past(do="history", newest=10)
+        assert (first["fields"], first["author"]) == (["things"], node.device.hex())
+        assert past(do="at", turn=first["turn"]) == {"things": {"cup": 1}}
+        assert past(do="undo") == second["turn"]
+        assert ref.snapshot() == {"things": {"cup": 1}}
+        assert past(do="redo") == second["turn"]
+        assert past(do="restore", turn=first["turn"]) == ["things"]
+        assert ref.snapshot() == {"things": {"cup": 1}}
+        assert "nothing to do with the past" in past(do="forget")
+        assert "'turn' is None" in past(do="at")
+        assert "is no turn" in past(do="at", turn="zz")
+        assert "'newest' is 0" in past(do="history", newest=0)
+    with Site(node, ref, Page(folder, past=False)) as site:
+        assert Client(site).post("/comity/past", {"do": "history"})[0] == 400
+
+
 def test_a_page_that_does_not_fit_is_refused_where_it_is_served(
     node: Node, folder: Path, tmp_path: Path
 ) -> None:

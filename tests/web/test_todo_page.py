@@ -40,6 +40,13 @@ def test_two_people_edit_one_list(
         shoot(left, "todo")
         left.click('li[data-what="<b>bread</b>"] button')
         right.until("!document.body.innerText.includes('bread')")
+        left.click("#undo")
+        right.text("<b>bread</b>")
+        left.click("#redo")
+        right.until("!document.body.innerText.includes('bread')")
+        right.click("#history")
+        right.until("document.querySelectorAll('dialog li').length === 2")
+        right.click("dialog .row button:last-child")
         assert left.look("document.querySelector('#share').hidden") is False
         assert right.look("document.querySelector('#share').hidden") is True
         left.click("#share")

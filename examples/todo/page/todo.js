@@ -1,4 +1,4 @@
-import { attempt, make, open, share } from "/comity.js";
+import { attempt, lookBack, make, open, share } from "/comity.js";
 
 const at = (id) => document.getElementById(id);
 const list = await open(draw);
@@ -9,6 +9,13 @@ at("adding").addEventListener("submit", async (event) => {
   if (what && (await attempt(() => list.call("add", what)))) at("what").value = "";
 });
 at("title").addEventListener("change", () => attempt(() => list.call("rename", at("title").value)));
+at("undo").addEventListener("click", () => attempt(() => list.undo()));
+at("redo").addEventListener("click", () => attempt(() => list.redo()));
+at("history").addEventListener("click", () =>
+  lookBack(list, ({ items }) =>
+    make("ul", {}, ...Object.entries(items).map(([what, done]) => make("li", {}, done ? make("s", {}, what) : what))),
+  ),
+);
 at("share").addEventListener("click", () => share(list));
 
 function draw({ state, members, me, role, links }) {
@@ -19,6 +26,7 @@ function draw({ state, members, me, role, links }) {
   at("who").textContent =
     (others.length ? `shared with ${others.length}, ${online} online` : "on this device only") +
     (links || !others.length ? "" : " · offline: changes are kept and sent later");
+  for (const tool of ["undo", "redo"]) at(tool).hidden = !["admin", "writer"].includes(role);
   at("share").hidden = role !== "admin";
 
   const items = Object.entries(state.items);

@@ -35,11 +35,13 @@ class Page:
     folder: holds `index.html` and what it needs; served as it is, nothing is built.
     calls: methods of one actor class.
     shares: whether the page may ask for invites.
+    past: whether it may look at what was, undo and redo turns of this device, and restore.
     """
 
     folder: Path
     calls: Sequence[Callable[..., Any]] = ()
     shares: bool = True
+    past: bool = True
 
     def selectors(self, actor_type: ActorType) -> Mapping[str, Callable[..., Any]]:
         """Return the calls by name.

@@ -7,6 +7,7 @@ Owns: what the page may ask, and what it is told. May not know: browsers, other 
     GET  /comity/live      a stream of states: fields, members, who this device is
     POST /comity/call      {"method": m, "arguments": [...]}: one message, its reply
     POST /comity/invite    {"role": r}: a link for one device, and its QR code
+    POST /comity/past      {"do": "history" | "at" | "undo" | "redo" | "restore", "turn": t}
 
     with Site(node, todo, PAGE) as site:
         print(site.url)
@@ -35,6 +36,7 @@ from comity.base.errors import DeadlineError, UsageError
 from comity.web import answers
 from comity.web.feed import Feed
 from comity.web.page import Page
+from comity.web.past import Past
 from comity.web.server import Server
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Site:
     """
 
     __slots__ = (
-        "_calls", "_changes", "_feed", "_node", "_ref", "_server", "_shares", "_watch",
+        "_calls", "_changes", "_feed", "_node", "_past", "_ref", "_server", "_shares", "_watch",
     )  # fmt: skip
 
     def __init__(self, node: Node, ref: Ref[A], page: Page, *, port: int = 0) -> None:
@@ -80,11 +82,13 @@ class Site:
         self._ref: Ref[Any] = ref
         self._calls = page.selectors(ref.actor_type)
         self._shares = page.shares
+        self._past = Past(ref) if page.past else None
         self._feed = Feed(self._look)
         routes = [
             answers.live("/comity/live", self._feed),
             answers.posted("/comity/call", self._call),
             answers.posted("/comity/invite", self._invite),
+            answers.posted("/comity/past", self._look_back),
             *(answers.file(f"/{name}", STATIC / name) for name in SHARED),
             Mount("/", StaticFiles(directory=page.folder, html=True)),
         ]
@@ -136,6 +140,12 @@ class Site:
             "type": self._ref.actor_type.name,
             "me": status.device.hex(),
             "role": own[0] if own else None,
+            "version": [
+                head.hex()
+                for each in status.topics
+                if each.topic == self._ref.topic
+                for head in each.heads
+            ],
             "links": sum(peer is not None for peer, _ in status.links),
             "members": [
                 {
@@ -177,6 +187,13 @@ class Site:
                 f"{method} has not ended in {_CALL_SECONDS:g} seconds: whether it takes effect "
                 "is not known"
             ) from error
+
+    async def _look_back(self, asked: dict[str, Any]) -> object:
+        if self._past is None:
+            raise UsageError("this page has no past: its Page says past=False")
+        found = await asyncio.to_thread(self._past.answer, asked)
+        self._feed.poke()
+        return found
 
     async def _invite(self, asked: dict[str, Any]) -> object:
         if not self._shares:

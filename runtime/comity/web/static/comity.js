@@ -111,6 +111,11 @@ export async function open(draw = () => {}) {
     now: null,
     call: (method, ...values) => ask("/comity/call", { method, arguments: values }),
     invite: (role = "writer") => ask("/comity/invite", { role }),
+    history: (newest = 100) => ask("/comity/past", { do: "history", newest }),
+    at: (turn) => ask("/comity/past", { do: "at", turn }),
+    undo: () => ask("/comity/past", { do: "undo" }),
+    redo: () => ask("/comity/past", { do: "redo" }),
+    restore: (turn) => ask("/comity/past", { do: "restore", turn }),
   };
   await new Promise((ready) => {
     follow("/comity/live", (now) => {
@@ -199,6 +204,52 @@ export async function share(page, role = "writer") {
     field.select();
   });
   return worked;
+}
+
+/**
+ * Show the past of an actor in a dialog: a slider over its newest turns, what `render(state)` makes
+ * of each, and a button that writes it back.
+ */
+export async function lookBack(page, render) {
+  return attempt(async () => {
+    const turns = await page.history(200);
+    if (!turns.length) return;
+    const slider = make("input", { type: "range", min: "0", max: String(turns.length - 1), value: String(turns.length - 1), "aria-label": "Moment" });
+    const about = make("p", { class: "faint", role: "status" });
+    const shown = make("div", { class: "past" });
+    const restore = async () => {
+      if (await attempt(() => page.restore(turns[slider.value].turn))) dialog.close();
+    };
+    const dialog = make(
+      "dialog",
+      { class: "wide", "aria-label": "History" },
+      make("h2", {}, "History"),
+      slider,
+      about,
+      shown,
+      make(
+        "div",
+        { class: "row" },
+        make("button", { type: "button", class: "first", onclick: restore }, "Restore this"),
+        make("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      ),
+    );
+    let sought = 0;
+    const seek = async () => {
+      const mine = ++sought;
+      const turn = turns[slider.value];
+      const who = turn.author === page.now.me ? "this device" : turn.author.slice(0, 8);
+      const state = await page.at(turn.turn);
+      if (mine !== sought) return; // the slider has moved on
+      about.textContent = `${new Date(turn.time).toLocaleString()} · by ${who}${turn.visible ? "" : " · undone since"}`;
+      shown.replaceChildren(render(state));
+    };
+    slider.addEventListener("input", () => attempt(seek));
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    await seek();
+    dialog.showModal();
+  });
 }
 
 function standalone(svg) {
