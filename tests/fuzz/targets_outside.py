@@ -13,10 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from comity.base.canonical import Malformed
+from comity.base.canonical import Malformed, Reader
 from comity.base.clock import Instant, Wall
 from comity.base.errors import ComityError, Reason, Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Topic
+from comity.crdt.text.columns import (
+    decode_deleted,
+    decode_log,
+    encode_deleted,
+    encode_log,
+    read_spans,
+)
 from comity.crypto import cpace
 from comity.crypto.hashing import PERSON_INVITE, blake2b
 from comity.crypto.sodium import Sodium
@@ -30,6 +37,7 @@ from comity.wire import records
 from comity.wire.codec import ProtobufCodec
 from comity_chaos import plan_file
 from comity_chaos.plan import Plan
+from tests.crdt.text.histories import ramble
 from tests.fuzz.targets import target
 from tests.protocol import sessions, topics
 
@@ -123,6 +131,39 @@ def _has_whole_parents(record: records.Record) -> bool:
         len(each.sealed) > 8 and len(each.sealed) >= 9 + 32 * each.sealed[8]
         for each in record.commits
     )
+
+
+_EVENTS_MAX: Final = 1 << 16
+"""Of a log that is read here: a few bytes can stand for 64 Mi events, each takes a byte."""
+
+
+def _logs() -> list[bytes]:
+    """Return the histories of some texts as this device stores them."""
+    found: list[bytes] = []
+    for seed in range(6):
+        document = ramble(seed, 12)[1][0].document
+        str(document)
+        log = document._merge.log
+        found.append(encode_log(log) + encode_deleted(log))
+    return found
+
+
+@target(_logs)
+def text_columns(data: bytes) -> object:
+    """The history of a text in a store: `Malformed`, or a log that can be read."""
+    reader = Reader(data)
+    try:
+        spans = read_spans(Reader(data))
+        if sum(last - first + 1 for first, last in spans) > _EVENTS_MAX:
+            return None
+        log = decode_log(reader)
+        decode_deleted(reader, log)
+        reader.finish()
+    except Malformed as error:
+        return error
+    for event in range(min(log.count, 50)):
+        assert log.operations_of(event, event)
+    return log
 
 
 @cache
