@@ -15,6 +15,7 @@ from comity.base.limits import (
     COMMIT_BYTES_MAX,
     COMMITS_COUNT_MAX,
     COMMITS_RECORD_BYTES_MAX,
+    ENVELOPE_BYTES_MAX,
     HEADS_SAID_MAX,
     KEYS_ASKED_MAX,
     MESSAGE_BYTES_MAX,
@@ -80,6 +81,8 @@ KINDS: dict[str, st.SearchStrategy[Record]] = {
     "Refusal": st.builds(
         records.Refusal, st.sampled_from(Reason), names, st.just(b"") | tags, some(ids)
     ),
+    "Mail": st.builds(records.Mail, st.binary(max_size=300)),
+    "Acknowledge": st.builds(records.Acknowledge, u64, u64),
 }
 batches = st.lists(st.one_of(*KINDS.values()), max_size=6).map(tuple)
 
@@ -246,6 +249,7 @@ AT_THE_LIMIT: dict[str, Callable[[int], pb.Record]] = {
             peers=[pb.Peer(device=bytes(32), address="x")] * (PEERS_RECORD_MAX + more)
         )
     ),
+    "envelope": lambda more: pb.Record(mail=pb.Mail(envelope=bytes(ENVELOPE_BYTES_MAX + more))),
     "address": lambda more: pb.Record(
         peers=pb.Peers(
             peers=[pb.Peer(device=bytes(32), address="x" * (TEXT_BYTES_MAX // 4 + more))]

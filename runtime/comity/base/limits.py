@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from comity.base.clock import MILLISECOND, MINUTE, SECOND, Duration
+from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration
 
 __all__ = [
+    "ACCEPTED_COUNT_MAX",
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
+    "CHAIN_MAX",
     "COMMITS_COUNT_MAX",
     "COMMITS_RECORD_BYTES_MAX",
     "COMMIT_BYTES_MAX",
     "DRAFT_BYTES_MAX",
     "DRAFT_TURNS_MAX",
+    "ENVELOPE_BYTES_MAX",
+    "ENVELOPE_COUNT_MAX",
+    "FLIGHT_BYTES_MAX",
+    "FLIGHT_COUNT_MAX",
     "FRAME_BYTES_MAX",
+    "GAP_WAIT",
+    "GRANTS_MAX",
     "HALF_OPEN_MAX",
     "HANDSHAKE_TIMEOUT",
     "HEADS_LEFT_MAX",
@@ -28,6 +36,7 @@ __all__ = [
     "KEYS_A_MINUTE_MAX",
     "KEY_ASK_WAIT",
     "KEY_ASK_WAIT_MAX",
+    "LETTER_BYTES_MAX",
     "LIVE_BYTES_MAX",
     "LIVE_COMMITS_MAX",
     "MERGE_WAIT",
@@ -35,6 +44,8 @@ __all__ = [
     "ORPHANS_BYTES_MAX",
     "ORPHANS_COUNT_MAX",
     "ORPHAN_AGE_MAX",
+    "OUTBOX_BYTES_MAX",
+    "OUTBOX_COUNT_MAX",
     "PACED_BYTES_MAX",
     "PACED_COUNT_MAX",
     "PARENTS_MAX",
@@ -46,6 +57,8 @@ __all__ = [
     "RECONCILE_MESSAGES_MAX",
     "RECORDS_MAX",
     "REPORTS_KEPT_MAX",
+    "RESEND_WAIT",
+    "RESEND_WAIT_MAX",
     "ROOTS_MAX",
     "SERVED_BYTES_AT_ONCE",
     "SERVED_BYTES_A_SECOND",
@@ -215,3 +228,44 @@ WELCOME_ADDRESSES_MAX: Final = 64
 
 WELCOME_KEYS_MAX: Final = 4096
 """Epoch keys in a welcome: one a week for 78 years; 270 KiB."""
+
+LETTER_BYTES_MAX: Final = 192 * 1024
+"""Arguments of one message to another device, or its reply: three values of the largest."""
+
+ENVELOPE_COUNT_MAX: Final = 1024
+"""Messages in one envelope: a few milliseconds of handlers, after which it is acknowledged."""
+
+ENVELOPE_BYTES_MAX: Final = 256 * 1024
+"""An envelope: four of them in a session message. The largest letter fits one."""
+
+FLIGHT_COUNT_MAX: Final = 8192
+"""Messages of one edge that are sent and not acknowledged: some tens of milliseconds of the
+fastest receiver. Half makes a fast one wait for each round trip, twice is more to hold."""
+
+FLIGHT_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Bytes of the same; one envelope may always fly."""
+
+ACCEPTED_COUNT_MAX: Final = 2 * FLIGHT_COUNT_MAX
+"""Messages of one edge that are held here unhandled: what an honest sender may have in flight,
+before and after a change of links. What is more is not taken, and sent again."""
+
+OUTBOX_COUNT_MAX: Final = 100_000
+"""Messages to one device that wait to be acknowledged; then their senders wait."""
+
+OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of the same."""
+
+RESEND_WAIT: Final = Duration(1 * SECOND)
+"""Before what was not acknowledged is sent again; then twice as long, and so on."""
+
+RESEND_WAIT_MAX: Final = Duration(1 * HOUR)
+"""The longest such wait: a device that is never there again costs little."""
+
+GAP_WAIT: Final = Duration(10 * SECOND)
+"""How long a gap between envelopes may stand: other ways may be slower. Then it is an alarm."""
+
+CHAIN_MAX: Final = 64
+"""Actors that wait for one another through one ask: deeper is a cycle or a mistake."""
+
+GRANTS_MAX: Final = 100_000
+"""Links to actors that a node has given out and not taken back."""

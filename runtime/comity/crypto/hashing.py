@@ -14,10 +14,12 @@ from typing import Final
 
 __all__ = [
     "PERSONS",
+    "PERSON_ACTOR",
     "PERSON_BYTES_MAX",
     "PERSON_COMMIT",
     "PERSON_DIGEST",
     "PERSON_DUMMY",
+    "PERSON_ENVELOPE",
     "PERSON_FIELD",
     "PERSON_HISTORY",
     "PERSON_INVITE",
@@ -25,8 +27,10 @@ __all__ = [
     "PERSON_NONCE",
     "PERSON_PSK",
     "PERSON_RANGE",
+    "PERSON_REF",
     "PERSON_RID",
     "PERSON_SEAL",
+    "PERSON_SHAPE",
     "PERSON_SIGHTING",
     "PERSON_SIGNATURE",
     "PERSON_TAG",
@@ -93,6 +97,18 @@ PERSON_TIE: Final = b"comity/tie"
 PERSON_FIELD: Final = b"comity/field"
 """Id of a field, an input to the order between concurrent writes."""
 
+PERSON_ENVELOPE: Final = b"comity/envelope"
+"""Name of an envelope on its edge: what the next one on that edge names as the one before."""
+
+PERSON_REF: Final = b"comity/ref"
+"""Check of a link to an actor, so that a mistyped one is told from a wrong one."""
+
+PERSON_SHAPE: Final = b"comity/shape"
+"""Shape of a message: its name, its parameters and their types, as sender and handler know."""
+
+PERSON_ACTOR: Final = b"comity/actor"
+"""An actor on a device, in the chain of those that wait for one another."""
+
 PERSONS: Final = (
     PERSON_COMMIT,
     PERSON_TOPIC,
@@ -112,6 +128,10 @@ PERSONS: Final = (
     PERSON_PSK,
     PERSON_TIE,
     PERSON_FIELD,
+    PERSON_ENVELOPE,
+    PERSON_REF,
+    PERSON_SHAPE,
+    PERSON_ACTOR,
 )
 """All of them; pairwise different."""
 

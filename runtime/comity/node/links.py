@@ -39,12 +39,14 @@ from comity.protocol.session import (
     SessionEvent,
 )
 from comity.wire.records import (
+    Acknowledge,
     Announce,
     Codec,
     Commits,
     JoinRequest,
     KeyRequest,
     Keys,
+    Mail,
     Peers,
     Receipt,
     Reconcile,
@@ -422,7 +424,9 @@ def _size(record: Record) -> int:
         case Welcome():
             addresses = len(record.relays) + len(record.peers)
             return len(record.keys) * 2 * _ITEM_BYTES + addresses * _ADDRESS_BYTES
-        case Since() | JoinRequest():
+        case Mail(envelope):
+            return len(envelope)
+        case Since() | JoinRequest() | Acknowledge():
             return _ITEM_BYTES
         case _:
             assert_never(record)

@@ -56,12 +56,14 @@ from comity.protocol.sync_port import (
     records_of,
 )
 from comity.wire.records import (
+    Acknowledge,
     Announce,
     Commit,
     Commits,
     JoinRequest,
     KeyRequest,
     Keys,
+    Mail,
     Peers,
     Receipt,
     Reconcile,
@@ -279,7 +281,7 @@ class Syncing:
                 return self._hear_subscribe(link, topics, step)
             case KeyRequest() | Keys():
                 return self._hear_keys(link, record, step)
-            case JoinRequest() | Welcome() | Peers():
+            case JoinRequest() | Welcome() | Peers() | Mail() | Acknowledge():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
             case Summary() | Since() | Reconcile() | Want() | Commits() | Receipt() | Refusal():
                 return self._hear_topic(link, record, step)

@@ -24,6 +24,7 @@ from comity.base.limits import (
     COMMIT_BYTES_MAX,
     COMMITS_COUNT_MAX,
     COMMITS_RECORD_BYTES_MAX,
+    ENVELOPE_BYTES_MAX,
     HEADS_SAID_MAX,
     KEYS_ASKED_MAX,
     MESSAGE_BYTES_MAX,
@@ -121,6 +122,15 @@ def _write(record: Record) -> pb.Record:
             text = _shortened(detail)
             refusal = pb.Refusal(reason=int(reason), detail=text, tag=tag, ids=ids)
             return pb.Record(refusal=refusal)
+        case records.Mail() | records.Acknowledge():
+            return _write_delivery(record)
+
+
+def _write_delivery(record: records.Mail | records.Acknowledge) -> pb.Record:
+    if isinstance(record, records.Mail):
+        return pb.Record(mail=pb.Mail(envelope=record.envelope))
+    said = pb.Acknowledge(handled=record.handled, received=record.received)
+    return pb.Record(acknowledge=said)
 
 
 def _shortened(detail: str) -> str:
@@ -316,6 +326,16 @@ def _read_refusal(said: pb.Refusal) -> Record:
     )
 
 
+def _read_mail(said: pb.Mail) -> Record:
+    if len(said.envelope) > ENVELOPE_BYTES_MAX:
+        raise Malformed(f"an envelope of {len(said.envelope)} bytes")
+    return records.Mail(said.envelope)
+
+
+def _read_acknowledge(said: pb.Acknowledge) -> Record:
+    return records.Acknowledge(said.handled, said.received)
+
+
 _READERS: Final = cast(
     "dict[str, Callable[[object], Record]]",
     {
@@ -333,5 +353,7 @@ _READERS: Final = cast(
         "welcome": _read_welcome,
         "peers": _read_peers,
         "refusal": _read_refusal,
+        "mail": _read_mail,
+        "acknowledge": _read_acknowledge,
     },
 )

@@ -5,7 +5,7 @@ bytes and back) or what a record makes a node do (`comity.protocol`).
 A batch of records is the plaintext of one session message. Topics are named inside a session
 by a `tag` = BLAKE2b-128(handshake hash, topic), so that a peer learns only topics that it
 knows already; a relay is told the topic itself by `Subscribe`.
-Source: PROTOCOL sections 5, 6, 8, 9.
+Source: PROTOCOL sections 5 to 9.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.values import made_fast
 
 __all__ = [
+    "Acknowledge",
     "Announce",
     "Codec",
     "Commit",
@@ -25,6 +26,7 @@ __all__ = [
     "JoinRequest",
     "KeyRequest",
     "Keys",
+    "Mail",
     "Peers",
     "Receipt",
     "Reconcile",
@@ -200,6 +202,26 @@ class Refusal:
     ids: tuple[CommitId, ...] = ()
 
 
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One envelope of the edge from who says this to who hears it, as `protocol.envelope`."""
+
+    envelope: bytes
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """How far the edge from who hears this to who says it has come.
+
+    handled: every letter up to here is, durably. received: every one up to here has come.
+    """
+
+    handled: int
+    received: int
+
+
 Record = (
     Announce
     | Subscribe
@@ -215,6 +237,8 @@ Record = (
     | Welcome
     | Peers
     | Refusal
+    | Mail
+    | Acknowledge
 )
 """Everything that one node can say to another."""
 

@@ -93,6 +93,8 @@ class Record(_message.Message):
     WELCOME_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    MAIL_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def announce(self) -> Global___Announce: ...
     @_builtins.property
@@ -121,6 +123,10 @@ class Record(_message.Message):
     def peers(self) -> Global___Peers: ...
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
+    @_builtins.property
+    def mail(self) -> Global___Mail: ...
+    @_builtins.property
+    def acknowledge(self) -> Global___Acknowledge: ...
     def __init__(
         self,
         *,
@@ -138,12 +144,14 @@ class Record(_message.Message):
         welcome: Global___Welcome | None = ...,
         peers: Global___Peers | None = ...,
         refusal: Global___Refusal | None = ...,
+        mail: Global___Mail | None = ...,
+        acknowledge: Global___Acknowledge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "join_request", "welcome", "peers", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -636,3 +644,51 @@ class Refusal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class Mail(_message.Message):
+    """One envelope of the edge from the sender of this record to its receiver."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    envelope: _builtins.bytes
+    """at most 256 KiB (comity.protocol.envelope)"""
+    def __init__(
+        self,
+        *,
+        envelope: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mail: _TypeAlias = Mail  # noqa: Y015
+
+@_typing.final
+class Acknowledge(_message.Message):
+    """How far the edge from the receiver of this record to its sender has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLED_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    handled: _builtins.int
+    """every letter up to here has been handled, and that is durable"""
+    received: _builtins.int
+    """every letter up to here has come"""
+    def __init__(
+        self,
+        *,
+        handled: _builtins.int = ...,
+        received: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handled", b"handled", "received", b"received"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Acknowledge: _TypeAlias = Acknowledge  # noqa: Y015
