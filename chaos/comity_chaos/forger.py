@@ -18,6 +18,7 @@ from comity.log.build import Signer
 from comity.log.entries import TurnEntry
 from comity.log.graph import Graph
 from comity.log.inner import CommitGrant, Grant, Inner, decode_inner, encode_inner, padded_bytes
+from comity.log.runs import open_run, parse_run
 from comity.log.seal import ContentKey, open_sealed, seal, sign_beside
 from comity.log.sealed import assemble, clear_data, commit_id, parse
 from comity.node import rows
@@ -62,9 +63,16 @@ class Forger:
         self._given = CommitId(b"" if given is None else rows.decode_topic(given).grant)
         self._turns: list[bytes] = []
         self.graph = Graph()
-        for key, value in disk.table(Table.COMMIT):
+        found = {
+            rows.number_of(key): rows.decode_commit(value)
+            for key, value in disk.table(Table.COMMIT)
+            if rows.topic_of_key(key) == topic
+        }
+        for key, value in disk.table(Table.RUN):
             if rows.topic_of_key(key) == topic:
-                self._read(rows.decode_commit(value))
+                found |= self._rebuilt(value)
+        for _, commit in sorted(found.items()):
+            self._read(commit)
 
     @property
     def device(self) -> DeviceId:
@@ -111,6 +119,18 @@ class Forger:
         return Forged(commit_id(self._topic, sealed), commit, "its epoch does not exist")
 
     # Parts
+
+    def _rebuilt(self, row: bytes) -> dict[int, Commit]:
+        """Return the commits of a run of the member's own disk, by number."""
+        numbers, data = rows.decode_run(row)
+        sealed = parse_run(data)
+        assert not isinstance(sealed, Rejected)
+        for key in self._keys.values():
+            run = open_run(self._crypto, key, sealed)
+            if not isinstance(run, Rejected):
+                inside = [Commit(member.sealed, run.beside) for member in run.members]
+                return dict(zip(numbers, inside, strict=True))
+        raise AssertionError("a run on a member's own disk opens")
 
     def _make(self, *, wall: int, author: DeviceId | None = None, gen_added: int = 0) -> Forged:
         """Make a commit on top of everything that does once more what the last turn did."""

@@ -15,6 +15,7 @@ from comity.base.ids import CommitId
 from comity.base.limits import (
     COMMITS_COUNT_MAX,
     COMMITS_RECORD_BYTES_MAX,
+    RUNS_COUNT_MAX,
 )
 from comity.protocol.sync import TopicSync
 from comity.protocol.sync_port import (
@@ -31,6 +32,7 @@ from comity.wire.records import (
     Commit,
     Commits,
     Refusal,
+    Runs,
     Want,
 )
 from tests.protocol.topics import (
@@ -307,23 +309,41 @@ def test_a_host_that_errs_is_told() -> None:
             mistake()
 
 
-@given(sizes=st.lists(st.integers(1, 200_000), max_size=30), last=st.booleans())
-def test_records_are_cut_to_size_and_the_last_tells(*, sizes: list[int], last: bool) -> None:
-    """Order is kept, every bound holds, only the last record carries the claim."""
-    commits = [Commit(bytes(size), bytes(64)) for size in sizes]
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 200_000), st.booleans()), max_size=30),
+    last=st.booleans(),
+)
+def test_records_are_cut_to_size_and_the_last_tells(
+    *, sizes: list[tuple[int, bool]], last: bool
+) -> None:
+    """Order is kept, runs stand apart, every bound holds, only the last carries the claim."""
+    commits = [Commit(bytes(size), b"" if is_run else bytes(64)) for size, is_run in sizes]
     ids = tuple(id_of(each) for each in commits)
     cut = records_of(TAG, Serve(ids, 7, last), commits)
-    assert [each for record in cut for each in record.commits] == commits
-    assert [(each.arrival, each.last) for each in cut] == [(0, False)] * (len(cut) - 1) + [
+    assert [each for record in cut for each in inside(record)] == commits
+    said = [each for each in cut if isinstance(each, Commits)]
+    assert said[-1] is cut[-1]
+    assert [(each.arrival, each.last) for each in said] == [(0, False)] * (len(said) - 1) + [
         (7, last)
     ]
     for record in cut:
-        bulk = sum(len(each.sealed) + 64 for each in record.commits)
-        assert bulk <= COMMITS_RECORD_BYTES_MAX or len(record.commits) == 1
+        bulk = sum(len(each.sealed) + len(each.beside) for each in inside(record))
+        assert bulk <= COMMITS_RECORD_BYTES_MAX or len(inside(record)) == 1
+        assert all(each.is_run == isinstance(record, Runs) for each in inside(record))
+
+
+def inside(record: Commits | Runs) -> tuple[Commit, ...]:
+    """Return what a record holds, as it is read for it."""
+    if isinstance(record, Runs):
+        return tuple([Commit(run, b"") for run in record.runs])
+    return record.commits
 
 
 def test_a_record_holds_so_many_commits() -> None:
     """Small commits are bounded by their number."""
     commits = [Commit(b"x", bytes(64))] * (COMMITS_COUNT_MAX + 1)
     cut = records_of(TAG, Serve((), 7, last=True), commits)
-    assert [len(each.commits) for each in cut] == [COMMITS_COUNT_MAX, 1]
+    assert [len(inside(each)) for each in cut] == [COMMITS_COUNT_MAX, 1]
+    runs = [Commit(b"x", b"")] * (RUNS_COUNT_MAX + 1)
+    packed = records_of(TAG, Serve((), 7, last=True), runs)
+    assert [len(inside(each)) for each in packed] == [RUNS_COUNT_MAX, 1, 0]

@@ -62,6 +62,11 @@ KINDS: dict[str, st.SearchStrategy[Record]] = {
     "Commits": st.builds(
         records.Commits, tags, st.lists(commits, max_size=4).map(tuple), u64, st.booleans()
     ),
+    "Runs": st.builds(
+        records.Runs,
+        tags,
+        st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=4).map(tuple),
+    ),
     "Receipt": st.builds(records.Receipt, tags, some(ids)),
     "KeyRequest": st.builds(records.KeyRequest, tags, some(ids)),
     "Keys": st.builds(

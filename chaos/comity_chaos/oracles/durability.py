@@ -14,13 +14,25 @@ from __future__ import annotations
 from collections import Counter
 
 from comity.base.ids import DeviceId
-from comity.node import rows
 from comity.node.effects import Table
+from comity.node.loading import read_back
+from comity.wire.records import Commit
 from comity_chaos.history import History, Life
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.scene import Part, Scene
 
-__all__ = ["Durability", "Numbering", "turns_in_log"]
+__all__ = ["Durability", "Numbering", "commits_on_disk", "turns_in_log"]
+
+
+def commits_on_disk(part: Part) -> dict[int, Commit]:
+    """Return every commit of an actor that a node's disk holds, in a run or not, by number."""
+    replica = part.replica
+    assert replica is not None
+    commits, runs = (
+        tuple([row for row in part.node.disk.table(table) if row[0].startswith(part.topic)])
+        for table in (Table.COMMIT, Table.RUN)
+    )
+    return read_back(replica.journal, commits, runs)
 
 
 def turns_in_log(part: Part, device: DeviceId) -> list[bytes]:
@@ -29,12 +41,10 @@ def turns_in_log(part: Part, device: DeviceId) -> list[bytes]:
     assert replica is not None
     journal = replica.journal
     found: list[tuple[int, tuple[bytes, ...]]] = []
-    for key, value in part.node.disk.table(Table.COMMIT):
-        if rows.topic_of_key(key) != part.topic:
-            continue
-        commit = rows.number_of(key) - 1
+    for number, sealed in commits_on_disk(part).items():
+        commit = number - 1
         if journal.graph.author_of(commit) == device and journal.turn_count(commit):
-            turns = journal.turns_of(rows.decode_commit(value))
+            turns = journal.turns_of(sealed)
             found.append((journal.graph.seq_of(commit), turns))
     found.sort(key=lambda each: each[0])
     return [turn for _, turns in found for turn in turns]

@@ -15,6 +15,7 @@ from comity.log.sealed import EPOCH_PREFIX_BYTES, parse
 from comity.node import rows
 from comity.node.effects import Table
 from comity_chaos.history import History
+from comity_chaos.oracles.durability import commits_on_disk
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.scene import Part, Scene
 from comity_chaos.workload import CANARIES
@@ -125,10 +126,10 @@ class Readers:
             rows.split_epoch_key(key)[1][:EPOCH_PREFIX_BYTES]
             for key, _ in removed.node.disk.table(Table.EPOCH)
         ]
-        for key, value in member.node.disk.table(Table.COMMIT):
-            commit = rows.number_of(key) - 1
+        for number, each in commits_on_disk(member).items():
+            commit = number - 1
             after = [r for r in struck if journal.graph.is_before(r, commit)]
-            sealed = parse(rows.decode_commit(value).sealed)
+            sealed = parse(each.sealed)
             if len(after) < len(struck) or isinstance(sealed, Rejected) or sealed.is_epoch:
                 continue
             self.judged += 1
@@ -159,9 +160,9 @@ class Nonces:
         """Compare the nonces of all commits that a trusted node holds, under each key."""
         for part in self._scene.members():
             seen: dict[tuple[bytes, bytes], bytes] = {}
-            for key, value in part.node.disk.table(Table.COMMIT):
-                sealed = parse(rows.decode_commit(value).sealed)
-                if rows.topic_of_key(key) != part.topic or isinstance(sealed, Rejected):
+            for commit in commits_on_disk(part).values():
+                sealed = parse(commit.sealed)
+                if isinstance(sealed, Rejected):
                     continue
                 self.judged += 1
                 name = sealed.epoch, sealed.nonce

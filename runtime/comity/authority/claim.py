@@ -12,17 +12,18 @@ Source: PROTOCOL section 3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Protocol
 
 from comity.base.ids import CommitId, DeviceId
 from comity.base.values import made_fast
-from comity.log.entries import AuthorityEntry, EpochEntry, Role, TurnEntry, UndoEntry
+from comity.log.entries import AuthorityEntry, Entry, EpochEntry, Role, TurnEntry, UndoEntry
 from comity.log.inner import Grant as GrantName
 from comity.log.inner import Inner
 
-__all__ = ["Ancestry", "Change", "Claim", "MemberChange", "Standing", "claim_of"]
+__all__ = ["Ancestry", "Change", "Claim", "MemberChange", "Standing", "claim_of", "least_role"]
 
 
 class Ancestry(Protocol):
@@ -73,20 +74,24 @@ def claim_of(graph: Ancestry, inner: Inner, epoch: int | None) -> Claim:
     """
     assert not inner.is_genesis, "the genesis claims nothing: the topic names it"
     entry: AuthorityEntry | None = None
-    needs = Role.READER
     for each in inner.entries:
-        if isinstance(each, TurnEntry):  # asked first: most are
-            needs = Role.WRITER
-        elif isinstance(each, AuthorityEntry):
-            entry = each
-        elif isinstance(each, UndoEntry | EpochEntry):
-            needs = Role.WRITER
+        if not isinstance(each, TurnEntry) and isinstance(each, AuthorityEntry):
+            entry = each  # turns first: most are
+    needs = least_role(inner.entries)
     parents = tuple([_known(graph, parent) for parent in inner.parents])
     if inner.backlink == inner.parents[0]:  # as most are
         backlink: int | None = parents[0]
     else:
         backlink = None if inner.backlink is None else _known(graph, inner.backlink)
     return Claim(inner.author, inner.auth, parents, backlink, epoch, needs, entry)
+
+
+def least_role(entries: Sequence[Entry]) -> Role:
+    """Return the least role for all in a commit that is not the authority entry."""
+    for each in entries:
+        if isinstance(each, TurnEntry | UndoEntry | EpochEntry):
+            return Role.WRITER
+    return Role.READER
 
 
 def _known(graph: Ancestry, commit: CommitId) -> int:

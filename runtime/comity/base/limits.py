@@ -16,6 +16,9 @@ __all__ = [
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
     "CHAIN_MAX",
+    "COLD_PIECE",
+    "COLD_TAIL",
+    "COLD_WAIT",
     "COMMITS_COUNT_MAX",
     "COMMITS_RECORD_BYTES_MAX",
     "COMMIT_BYTES_MAX",
@@ -60,6 +63,7 @@ __all__ = [
     "RESEND_WAIT",
     "RESEND_WAIT_MAX",
     "ROOTS_MAX",
+    "RUNS_COUNT_MAX",
     "SERVED_BYTES_AT_ONCE",
     "SERVED_BYTES_A_SECOND",
     "SERVE_COUNT_MAX",
@@ -119,6 +123,17 @@ HANDSHAKE_TIMEOUT: Final = Duration(10 * SECOND)
 
 HALF_OPEN_MAX: Final = 32
 """Handshakes in progress of one source."""
+
+COLD_TAIL: Final = 1024
+"""Newest commits of an actor that are kept one by one, with their signatures: what live peers
+and relays still ask for. Half as many would pack what a relay that was away for a day lacks."""
+
+COLD_PIECE: Final = 512
+"""Commits that become runs in one transaction: four full runs, some 25 ms of a step."""
+
+COLD_WAIT: Final = Duration(2 * SECOND)
+"""How long nothing has come before a piece is packed, and between two pieces: history that is
+streaming in is not held up."""
 
 ANNOUNCE_TAGS_MAX: Final = 1024
 """Topics in one announcement; more are sent in further ones."""
@@ -194,6 +209,9 @@ found by the next comparison, as history."""
 
 PACED_BYTES_MAX: Final = 4 * 1024 * 1024
 """Bytes of the same."""
+
+RUNS_COUNT_MAX: Final = 64
+"""Runs in one record: 8,192 commits at most, a tenth of a second of rebuilding."""
 
 SERVED_BYTES_AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes that one peer is served without a pause: the whole of most logs, for a joiner."""

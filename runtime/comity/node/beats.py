@@ -37,9 +37,11 @@ from comity.base.limits import (
 )
 from comity.log.entries import AdoptEntry, Entry, TurnEntry
 from comity.node import rows
+from comity.node.cold import Cold
 from comity.node.effects import Release, Table
 from comity.node.journal import Journal
 from comity.node.step import Rows, Step
+from comity.wire.records import Commit
 
 __all__ = ["Beats", "Phase"]
 
@@ -106,6 +108,7 @@ class Beats:
     __slots__ = (
         "_beat",
         "_bound",
+        "_cold",
         "_decisions",
         "_draft",
         "_durable",
@@ -128,9 +131,10 @@ class Beats:
         "_writable",
     )
 
-    def __init__(self, journal: Journal) -> None:
-        """Start asleep over a journal, all of whose commits are durable."""
+    def __init__(self, journal: Journal, cold: Cold) -> None:
+        """Start asleep over a journal, all of whose commits are durable: `cold` reads them."""
         self._journal = journal
+        self._cold = cold
         self._phase = Phase.ASLEEP
         self._draft: _Draft | None = None
         self._rows = 0
@@ -554,20 +558,18 @@ class Beats:
 
     def _read(self, first: int, stop: int, step: Step) -> None:
         """Fetch the turns of commits that are only on disk."""
-        topic, generation = self._journal.topic, self._generation
-        keys = rows.commit_key(topic, first + 1), rows.commit_key(topic, stop + 1)
+        generation = self._generation
         self._reading = True
 
-        def arrived(found: Rows, later: Step) -> None:
+        def arrived(later: Step, found: dict[int, Commit]) -> None:
             if generation != self._generation:
                 return
             self._reading = False
-            for key, value in found:
-                turns = self._journal.turns_of(rows.decode_commit(value))
-                self._recent[rows.number_of(key) - 1] = turns
+            for number, commit in found.items():
+                self._recent[number - 1] = self._journal.turns_of(commit)
             self.feed(later)
 
-        step.read(Table.COMMIT, keys, stop - first, lambda later, found: arrived(found, later))
+        self._cold.read(step, first + 1, stop, arrived)
 
     def _extend(self, commit: int) -> None:
         """Move the frontier over one further commit, if it counts."""

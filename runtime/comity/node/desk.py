@@ -9,6 +9,7 @@ Source: ARCHITECTURE 'Layers'.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import assert_never
 
 from comity.base.errors import Rejected, UsageError
@@ -154,13 +155,17 @@ class Desk:
         logs: dict[Topic, list[tuple[bytes, bytes]]] = {}
         for key, value in found.get(Table.COMMIT, ()):
             logs.setdefault(rows.topic_of_key(key), []).append((key, value))
+        runs: dict[Topic, list[tuple[bytes, bytes]]] = {}
+        for key, value in found.get(Table.RUN, ()):
+            runs.setdefault(rows.topic_of_key(key), []).append((key, value))
         for key, value in found.get(Table.TOPIC, ()):
             topic, row = Topic(key), rows.decode_topic(value)
             log = tuple(logs.get(topic, ()))
             if row.shelf:
                 self._shelves[topic] = Shelf(topic, self.syncing, store=self._store, found=log)
             else:
-                saved = Saved(tuple(keys.get(topic, ())), log)
+                packed = tuple(runs.get(topic, ()))
+                saved = Saved(tuple(keys.get(topic, ())), log, packed)
                 replica = Replica(
                     topic, self._hand, self.syncing, row=row, store=self._store, saved=saved
                 )
@@ -175,7 +180,7 @@ class Desk:
         for topic in self._replicas:
             step.touch(topic)
         if self._stranded:
-            self._recall(dict(found.get(Table.COMMIT, ())), step)
+            self._recall(step)
         for topic, left in drafts.items():
             self._replicas[topic].beats.recover(tuple(left), step)
         for key, value in found.get(Table.PEER, ()):
@@ -184,15 +189,20 @@ class Desk:
         for key, _ in found.get(Table.RELAY, ()):
             self._use_relay(key.decode(), step)
 
-    def _recall(self, commits: Mapping[bytes, bytes], step: Step) -> None:
+    def _recall(self, step: Step) -> None:
         """Let go of stranded turns that the log holds: what ended their device brought them."""
+
+        def seen(replica: Replica, later: Step, found: Mapping[int, Commit]) -> None:
+            for number, commit in found.items():
+                turns = replica.journal.turns_of(commit)
+                graph = replica.journal.graph
+                self._stranded.seen(later, replica.topic, graph, number - 1, turns)
+
         for topic, replica in self._replicas.items():
             journal = replica.journal
             for index in range(len(journal.graph)):
                 if self._stranded.awaits(topic, journal.graph, index):
-                    row = commits[rows.commit_key(topic, index + 1)]
-                    turns = journal.turns_of(rows.decode_commit(row))
-                    self._stranded.seen(step, topic, journal.graph, index, turns)
+                    replica.cold.read(step, index + 1, index + 1, partial(seen, replica))
 
     def check(self) -> None:
         """Assert the invariants of everything that is held."""

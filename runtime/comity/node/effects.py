@@ -52,6 +52,7 @@ class Table(StrEnum):
     SECRET = "secret"
     TOPIC = "topic"
     COMMIT = "commit_log"
+    RUN = "run"
     DRAFT = "draft"
     EPOCH = "epoch_key"
     CURSOR = "cursor"

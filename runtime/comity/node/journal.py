@@ -43,7 +43,7 @@ from comity.log.inner import (
     decode_inner,
     peek_parents,
 )
-from comity.log.seal import ContentKey, kcommit_of, open_sealed, verify_beside
+from comity.log.seal import ContentKey, kcommit_of, open_sealed, sign_beside, verify_beside
 from comity.log.sealed import Sealed, commit_id, parse
 from comity.log.structure import check_structure, missing_parents
 from comity.log.wraps import check_wraps, unwrap_key
@@ -119,6 +119,11 @@ class Journal:
         return self._hand.signer.device
 
     @property
+    def crypto(self) -> Crypto:
+        """The crypto library of this node."""
+        return self._hand.crypto
+
+    @property
     def authority(self) -> Authority | None:
         """Who counts; None before the genesis is here."""
         return self.visibility.authority
@@ -175,11 +180,22 @@ class Journal:
 
     def turns_of(self, commit: Commit) -> tuple[bytes, ...]:
         """Open a commit that was accepted before and return its turns' operations."""
-        opened = self._open(commit_id(self.topic, commit.sealed), commit.sealed)
-        assert isinstance(opened, Opened), "an accepted commit opens"
-        inner = decode_inner(opened.plain, self.graph.facts)
+        inner = decode_inner(self.reopen(commit).plain, self.graph.facts)
         assert isinstance(inner, Inner)
         return _turns(inner)
+
+    def reopen(self, commit: Commit) -> Opened:
+        """Open a commit that was accepted before."""
+        opened = self._open(self.name(commit), commit.sealed)
+        assert isinstance(opened, Opened), "an accepted commit opens"
+        return opened
+
+    def sign_again(self, commit: Commit) -> bytes:
+        """Return what stood beside a commit of this very device: the same bytes."""
+        opened = self.reopen(commit)
+        assert self.graph.author_of(self._index(opened.id)) == self.device
+        signer = self._hand.signer
+        return sign_beside(self._hand.crypto, opened.key, signer.seed, opened.id)
 
     def explain(self, prefix: bytes) -> str:
         """Say how the accepted commit stands whose id begins like this; '' if there is none.
@@ -258,7 +274,10 @@ class Journal:
         return Checked(identifier, commit, sealed, inner, claim, key)
 
     def insert(self, checked: Checked, step: Step | None) -> Inserted:
-        """Make a checked commit part of the log. step: None when it is on disk already."""
+        """Make a checked commit part of the log. step: None when it is on disk already.
+
+        With nothing beside it, it is part of a run, which the caller stores.
+        """
         inner = checked.inner
         forks = len(self.graph.forks)
         index = self.graph.insert(checked.id, inner, gen=checked.sealed.gen)
@@ -271,7 +290,7 @@ class Journal:
         self._prekeys.note(index, inner.author, inner.entries)
         opens = self._learn(index, checked, step)
         inserted = Inserted(index, checked.id, checked.commit, turns, change, flips, opens)
-        if step is not None:
+        if step is not None and not checked.commit.is_run:
             key = rows.commit_key(self.topic, index + 1)
             step.put(Table.COMMIT, key, rows.encode_commit(checked.commit))
         self._on_insert(inserted, step)

@@ -52,6 +52,7 @@ from comity.wire.records import (
     Reconcile,
     Record,
     Refusal,
+    Runs,
     Since,
     Subscribe,
     Summary,
@@ -407,6 +408,8 @@ def _size(record: Record) -> int:
     match record:
         case Commits(_, commits):
             return sum(len(commit.sealed) + len(commit.beside) + 16 for commit in commits)
+        case Runs(_, runs):
+            return sum(len(run) + 16 for run in runs)
         case Reconcile(_, body):
             return len(body)
         case Announce(tags):

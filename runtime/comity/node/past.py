@@ -14,11 +14,10 @@ from typing import Final
 from comity.actor.fold import FoldCommit
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, short
-from comity.node import rows
 from comity.node.commands import Past
-from comity.node.effects import Table
 from comity.node.replica import Replica
-from comity.node.step import Rows, Step
+from comity.node.step import Step
+from comity.wire.records import Commit
 
 __all__ = ["read_newest", "read_version"]
 
@@ -105,17 +104,15 @@ class _Reading:
         last = [each for each in islice(self._wanted, _ROWS_MAX) if each < first + _ROWS_MAX][
             -1
         ]
-        topic = self._replica.topic
-        keys = rows.commit_key(topic, first + 1), rows.commit_key(topic, last + 2)
-        step.read(Table.COMMIT, keys, last - first + 1, self._arrived)
+        self._replica.cold.read(step, first + 1, last + 1, self._arrived)
 
-    def _arrived(self, step: Step, found: Rows) -> None:
+    def _arrived(self, step: Step, found: dict[int, Commit]) -> None:
         journal = self._replica.journal
-        for key, value in found:
-            commit = rows.number_of(key) - 1
+        for number, sealed in found.items():
+            commit = number - 1
             if commit in self._wanted:
                 del self._wanted[commit]
-                turns = journal.turns_of(rows.decode_commit(value))
+                turns = journal.turns_of(sealed)
                 hidden = journal.visibility.hidden_before(commit)
                 self._commits.append(FoldCommit(commit, turns, hidden))
         self._read(step)

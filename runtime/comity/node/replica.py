@@ -9,7 +9,6 @@ Source: ARCHITECTURE 'The way of a message'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol
@@ -24,15 +23,20 @@ from comity.log.sealed import EPOCH_PREFIX_BYTES
 from comity.node import rows
 from comity.node.arrivals import Arrival, Arrivals
 from comity.node.beats import Beats, Phase
+from comity.node.cold import Cold, spans
 from comity.node.commands import LogCommit, TopicStatus
 from comity.node.devices import Stranded
+from comity.node.effects import Table
 from comity.node.holdings import Holdings
 from comity.node.journal import Hand, Journal
 from comity.node.key_requests import KeyRequests
+from comity.node.loading import Saved, load
 from comity.node.orphans import Orphan, Orphans
 from comity.node.pacing import Pacing
+from comity.node.packing import Packing
+from comity.node.rebuilding import Rebuilt, checked_member, examine_run, reopen_run
 from comity.node.refusals import PASSING
-from comity.node.step import Rows, Step
+from comity.node.step import Step
 from comity.node.verdicts import Checked, Inserted, Missing
 from comity.wire.records import Commit
 
@@ -87,14 +91,6 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What the store holds of an actor. keys: by epoch. commits: rows in order of arrival."""
-
-    keys: tuple[tuple[CommitId, bytes], ...] = ()
-    commits: Rows = ()
-
-
 class Replica:
     """One actor on this device."""
 
@@ -108,8 +104,10 @@ class Replica:
         "_pacing",
         "_refused",
         "beats",
+        "cold",
         "holdings",
         "journal",
+        "packing",
         "stranded",
         "topic",
     )
@@ -145,14 +143,10 @@ class Replica:
             grant=row.grant,
             on_insert=self._inserted,
         )
-        for epoch, key in saved.keys:
-            self.journal.learn_key(epoch, key, None)
-        for number, (key, value) in enumerate(saved.commits, start=1):
-            assert rows.number_of(key) == number, "the commits of a store are without gaps"
-            checked = self.journal.examine(rows.decode_commit(value), trusted=True)
-            assert isinstance(checked, Checked), f"a stored commit is refused: {checked}"
-            self.journal.insert(checked, None)
-        self.beats = Beats(self.journal)
+        self.cold = Cold(topic, self._rebuild)
+        load(self.journal, self.cold, saved)
+        self.packing = Packing(self.journal, self.cold)
+        self.beats = Beats(self.journal, self.cold)
         self._arrivals = Arrivals(self.journal, self._arrived)
 
     @property
@@ -160,11 +154,13 @@ class Replica:
         """When `tick` is due."""
         waiting = earliest(self._orphans.deadline, self._key_requests.deadline)
         waiting = earliest(waiting, self._pacing.deadline)
+        waiting = earliest(waiting, self.packing.deadline)
         return earliest(self.beats.deadline, waiting)
 
     def tick(self, step: Step) -> None:
         """Do what time asks for: seal a draft, take what waited, ask for keys."""
         self.beats.tick(step)
+        self.packing.tick(self.beats.durable, step)
         for entry in self._pacing.release(step.instant):
             self._take_all(step, self._accept_late(step, entry), asked=False)
         for orphan in self._orphans.expire(step.instant):
@@ -211,12 +207,10 @@ class Replica:
         for arrived, origin in queue:
             if self.journal.graph.index_of(arrived.id) is not None:
                 continue
-            checked = self.journal.examine(
-                arrived.commit,
-                identifier=arrived.id,
-                ahead=arrived.ahead,
-                trusted=arrived.is_verified,
-            )
+            if arrived.commit.is_run and not arrived.asked:
+                self._report_run(step, arrived.id, origin)
+                continue
+            checked = self._examine(arrived)
             if isinstance(checked, Missing):
                 checked = self._orphaned(checked)
             if isinstance(checked, Missing) and asked:
@@ -229,12 +223,24 @@ class Replica:
                 continue
             if isinstance(checked, Rejected):
                 ready = self._refuse(step, arrived.id, checked, origin)
+            elif isinstance(checked, Rebuilt):
+                ready = self._accept_run(step, checked, arrived.commit.sealed, origin)
             elif not (asked or self._paced(checked, step)):
                 self._delay(checked, origin, step)
                 continue
             else:
                 ready = self._accept(step, checked, origin)
             queue += _again(ready)
+
+    def _examine(self, arrived: Arrival) -> Checked | Rebuilt | Missing | Rejected:
+        if arrived.commit.is_run:
+            return examine_run(self.journal, arrived.id, arrived.commit.sealed)
+        return self.journal.examine(
+            arrived.commit,
+            identifier=arrived.id,
+            ahead=arrived.ahead,
+            trusted=arrived.is_verified,
+        )
 
     def heads(self) -> tuple[CommitId, ...]:
         """Return the commits that none builds on, ascending."""
@@ -285,6 +291,33 @@ class Replica:
         checked = self.journal.examine(commit)
         assert isinstance(checked, Checked), checked
         self.journal.insert(checked, step)
+
+    def read_singles(
+        self,
+        step: Step,
+        numbers: Sequence[int],
+        then: Callable[[Step, list[Commit]], None],
+    ) -> None:
+        """Read commits by number, each with its own signature, and go on with them in order.
+
+        For a relay. Those that only a run vouches for are left out: their author has them.
+        """
+        found: dict[int, Commit] = {}
+        wanted = spans(sorted(numbers))
+        left = len(wanted)
+
+        def arrived(later: Step, read: dict[int, Commit]) -> None:
+            nonlocal left
+            left -= 1
+            found.update(read)
+            if left == 0:
+                singles = [self.packing.single(each, found[each]) for each in numbers]
+                then(later, [each for each in singles if each is not None])
+
+        if not wanted:
+            then(step, [])
+        for first, last in wanted:
+            self.cold.read(step, first, last, arrived)
 
     def status(self) -> TopicStatus:
         """Return the replica at a glance."""
@@ -357,9 +390,14 @@ class Replica:
         self._arrivals.check()
         self._pacing.check()
         self.holdings.check()
+        self.cold.check()
         assert self.holdings.count <= len(self.journal.graph)
         for awaited in self._orphans.awaited:  # nothing waits for what is here
             assert self.journal.graph.index_of(CommitId(awaited)) is None
+
+    def _rebuild(self, data: bytes) -> list[Commit]:
+        """Return the commits of a run of our own disk, in order."""
+        return [commit for commit, _ in reopen_run(self.journal, data)]
 
     def _retry(self, step: Step, epoch: CommitId) -> None:
         """Try what waited for the key of an epoch."""
@@ -437,6 +475,28 @@ class Replica:
             ready += self._orphans.wanted(epoch[:EPOCH_PREFIX_BYTES])
         return ready
 
+    def _accept_run(
+        self, step: Step, rebuilt: Rebuilt, data: bytes, source: Source
+    ) -> list[Orphan]:
+        """Insert what is new of a run, keep it as it came; return what can be tried again."""
+        members = rebuilt.run.members
+        ready: list[Orphan] = []
+        if rebuilt.known == len(members):
+            return ready
+        for place in range(rebuilt.known, len(members)):
+            checked = checked_member(self.journal, rebuilt, place)
+            ready += self._accept(step, checked, source)
+        found = [self.journal.graph.index_of(member.id) for member in members]
+        numbers = tuple([index + 1 for index in found if index is not None])
+        key = rows.run_key(self.topic, numbers[0])
+        step.put(Table.RUN, key, rows.encode_run(numbers, data))
+        self.cold.note(numbers, numbers[: rebuilt.known])
+        return ready
+
+    def _report_run(self, step: Step, name: CommitId, source: Source) -> None:
+        detail = "a run that nobody asked for"
+        step.report("left out", topic=self.topic, commit=name, device=source[1], detail=detail)
+
     def _accept_late(
         self, step: Step, entry: tuple[Checked, Source]
     ) -> list[tuple[Arrival, Source]]:
@@ -493,6 +553,7 @@ class Replica:
         for source, group in groupby(fresh, key=itemgetter(1)):
             ids = tuple([inserted.id for inserted, _ in group])
             self._listener.stored(step, self.topic, ids, source)
+        self.packing.grown(self.beats.durable, step)
 
 
 def _again(ready: Sequence[Orphan]) -> list[tuple[Arrival, Source]]:

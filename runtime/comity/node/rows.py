@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint
@@ -36,6 +37,7 @@ __all__ = [
     "decode_invite",
     "decode_number",
     "decode_pairs",
+    "decode_run",
     "decode_topic",
     "draft_key",
     "encode_commit",
@@ -44,11 +46,13 @@ __all__ = [
     "encode_invite",
     "encode_number",
     "encode_pairs",
+    "encode_run",
     "encode_topic",
     "epoch_key",
     "former_key",
     "former_of_key",
     "number_of",
+    "run_key",
     "split_cursor_key",
     "split_epoch_key",
     "topic_of_key",
@@ -126,6 +130,9 @@ def commit_key(topic: Topic, arrival: int) -> bytes:
 
 draft_key = commit_key
 
+run_key = commit_key
+"""Key of a run: its topic, then the number of its first commit."""
+
 
 def epoch_key(topic: Topic, epoch: CommitId) -> bytes:
     """Key of a content key: its topic, then the commit that made the epoch."""
@@ -191,6 +198,26 @@ def decode_pairs(value: bytes) -> tuple[Commit, ...]:
     size = SIGNATURE_BYTES
     starts = range(0, len(found.beside), size)
     return tuple(Commit(found.sealed, found.beside[at : at + size]) for at in starts)
+
+
+def encode_run(numbers: Sequence[int], run: bytes) -> bytes:
+    """Value of a run row. numbers: of arrival, of each commit of the run, ascending."""
+    assert numbers
+    first = [varint(len(numbers)), varint(numbers[0])]
+    steps = [varint(after - before) for before, after in pairwise(numbers)]
+    return b"".join((*first, *steps, run))
+
+
+def decode_run(value: bytes) -> tuple[tuple[int, ...], bytes]:
+    """Read what `encode_run` wrote."""
+    reader = Reader(value)
+    count = reader.varint()
+    number = reader.varint()
+    numbers = [number]
+    for _ in range(count - 1):
+        number += reader.varint()
+        numbers.append(number)
+    return tuple(numbers), reader.rest()
 
 
 def encode_topic(row: TopicRow) -> bytes:

@@ -28,6 +28,7 @@ from comity.base.ids import CommitId, DeviceId, Topic
 from comity.crypto.port import SIGNATURE_BYTES
 from comity.log.sealed import commit_id, parse
 from comity.node import rows
+from comity.node.cold import spans
 from comity.node.effects import Table
 from comity.node.holdings import Holdings
 from comity.node.replica import Listener, Source
@@ -153,6 +154,29 @@ class Shelf:
             self._listener.stored(later, self.topic, (identifier,), source)
 
         step.when_durable(durable)
+
+    def read(
+        self,
+        step: Step,
+        numbers: Sequence[int],
+        then: Callable[[Step, list[Commit]], None],
+    ) -> None:
+        """Read commits by number, every copy of each, and go on with them in this order."""
+        found: dict[int, tuple[Commit, ...]] = {}
+        wanted = spans(sorted(numbers))
+        left = len(wanted)
+
+        def arrived(later: Step, read: Rows) -> None:
+            nonlocal left
+            left -= 1
+            for key, value in read:
+                found[rows.number_of(key)] = rows.decode_pairs(value)
+            if left == 0:
+                then(later, [pair for number in numbers for pair in found[number]])
+
+        for first, last in wanted:
+            keys = rows.commit_key(self.topic, first), rows.commit_key(self.topic, last + 1)
+            step.read(Table.COMMIT, keys, last - first + 1, arrived)
 
     def doubt(self, commit: CommitId, source: DeviceId, now: Instant) -> bool:
         """Note that a member refused what is beside a commit; tell whether to ask others."""

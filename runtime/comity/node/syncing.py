@@ -69,6 +69,7 @@ from comity.wire.records import (
     Reconcile,
     Record,
     Refusal,
+    Runs,
     Since,
     Subscribe,
     Summary,
@@ -283,7 +284,9 @@ class Syncing:
                 return self._hear_keys(link, record, step)
             case JoinRequest() | Welcome() | Peers() | Mail() | Acknowledge():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
-            case Summary() | Since() | Reconcile() | Want() | Commits() | Receipt() | Refusal():
+            case Summary() | Since() | Reconcile() | Want() | Commits() | Runs() | Receipt():
+                return self._hear_topic(link, record, step)
+            case Refusal():
                 return self._hear_topic(link, record, step)
             case _:
                 assert_never(record)
@@ -470,22 +473,16 @@ class Syncing:
         holdings = holding.holdings
         numbers = [holdings.arrival_of(commit) for commit in serve.ids]
         wanted = [number for number in numbers if number is not None]
-        found: dict[int, tuple[Commit, ...]] = {}
-        spans = _spans(sorted(wanted))
-        left = len(spans)
 
-        def arrived(later: Step, read: Rows) -> None:
-            nonlocal left
-            left -= 1
-            for key, value in read:
-                found[rows.number_of(key)] = rows.decode_pairs(value)
-            if left == 0:
-                pairs = [pair for number in wanted for pair in found[number]]
-                self._send(link, topic, serve, pairs, later)
+        def send(later: Step, commits: list[Commit]) -> None:
+            self._send(link, topic, serve, commits, later)
 
-        for first, last in spans:
-            keys = rows.commit_key(topic, first), rows.commit_key(topic, last + 1)
-            step.read(Table.COMMIT, keys, last - first + 1, arrived)
+        if isinstance(holding, Shelf):
+            holding.read(step, wanted, send)
+        elif link.purpose is Purpose.RELAY:
+            holding.read_singles(step, wanted, send)
+        else:
+            holding.cold.serve(step, wanted, send)
 
     def _send(
         self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step
@@ -576,14 +573,3 @@ class Syncing:
             tag = self._tables[source[0]].said[topic]
             said = Refusal(refusal.reason, refusal.detail, tag, (commit,))
             self._links.say(found[0], said, step)
-
-
-def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Join ascending numbers into ranges without gaps."""
-    spans: list[tuple[int, int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1] = spans[-1][0], number
-        else:
-            spans.append((number, number))
-    return spans

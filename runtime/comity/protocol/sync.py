@@ -59,10 +59,12 @@ from comity.protocol.sync_port import (
     SyncRecord,
 )
 from comity.wire.records import (
+    Commit,
     Commits,
     Receipt,
     Reconcile,
     Refusal,
+    Runs,
     Since,
     Summary,
     Want,
@@ -213,6 +215,9 @@ class TopicSync:
                     self._fail(refusal.reason, refusal.detail)
             case Commits():
                 self._hear_commits(record)
+            case Runs(tag, runs):
+                inside = tuple([Commit(run, b"") for run in runs])
+                self._hear_commits(Commits(tag, inside, 0, last=False))
             case Receipt(_, ids):
                 self._out.append(Delivered(ids))
             case Refusal():

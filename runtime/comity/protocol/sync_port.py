@@ -22,7 +22,7 @@ from typing import Protocol
 
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
-from comity.base.limits import COMMITS_COUNT_MAX, COMMITS_RECORD_BYTES_MAX
+from comity.base.limits import COMMITS_COUNT_MAX, COMMITS_RECORD_BYTES_MAX, RUNS_COUNT_MAX
 from comity.base.values import made_fast
 from comity.protocol.reconcile import Item
 from comity.wire.records import (
@@ -31,6 +31,7 @@ from comity.wire.records import (
     Receipt,
     Reconcile,
     Refusal,
+    Runs,
     Since,
     Summary,
     Want,
@@ -53,7 +54,7 @@ __all__ = [
     "records_of",
 ]
 
-SyncRecord = Summary | Since | Reconcile | Want | Commits | Receipt | Refusal
+SyncRecord = Summary | Since | Reconcile | Want | Commits | Runs | Receipt | Refusal
 """The records that are about one topic."""
 
 
@@ -146,7 +147,7 @@ class Serve:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Check and store these commits. number: names this batch in `settle`; ascending.
+    """Check and store these commits, or runs. number: names this batch in `settle`; ascending.
 
     asked: this side wanted them, or they may be its answer; else the peer pushed them.
     """
@@ -221,20 +222,35 @@ Output = Say | Serve | Take | SaveCursor | Compared | Progress | Synced | Delive
 """Everything that the sync of a topic can ask of its host, to be done in order."""
 
 
-def records_of(tag: bytes, serve: Serve, commits: Sequence[Commit]) -> tuple[Commits, ...]:
+def records_of(
+    tag: bytes, serve: Serve, commits: Sequence[Commit]
+) -> tuple[Commits | Runs, ...]:
     """Cut what was read for a `Serve` into records of bounded count and size; at least one.
 
-    commits: those of `serve.ids` that were found, in that order.
+    commits: what stands for those of `serve.ids` that were found, in that order; some may be
+    runs. The last record is a `Commits` always: it says how far they go.
     """
-    pages: list[list[Commit]] = [[]]
+    said: list[Commits | Runs] = []
+    page: list[Commit] = []
     size = 0
+
+    def turn() -> None:
+        nonlocal size
+        if page and page[0].is_run:
+            said.append(Runs(tag, tuple([each.sealed for each in page])))
+        elif page:
+            said.append(Commits(tag, tuple(page), 0, last=False))
+        page.clear()
+        size = 0
+
     for commit in commits:
         more = len(commit.sealed) + len(commit.beside)
-        full = size + more > COMMITS_RECORD_BYTES_MAX or len(pages[-1]) == COMMITS_COUNT_MAX
-        if full and pages[-1]:
-            pages.append([])
-            size = 0
-        pages[-1].append(commit)
+        most = RUNS_COUNT_MAX if commit.is_run else COMMITS_COUNT_MAX
+        full = size + more > COMMITS_RECORD_BYTES_MAX or len(page) == most
+        if page and (full or page[0].is_run != commit.is_run):
+            turn()
+        page.append(commit)
         size += more
-    first = (Commits(tag, tuple(page), 0, last=False) for page in pages[:-1])
-    return (*first, Commits(tag, tuple(pages[-1]), serve.arrival, last=serve.last))
+    if page and page[0].is_run:
+        turn()
+    return (*said, Commits(tag, tuple(page), serve.arrival, last=serve.last))

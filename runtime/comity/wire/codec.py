@@ -32,6 +32,7 @@ from comity.base.limits import (
     RECEIPT_IDS_MAX,
     RECONCILE_BYTES_MAX,
     RECORDS_MAX,
+    RUNS_COUNT_MAX,
     TEXT_BYTES_MAX,
     TOPICS_SAID_MAX,
     WANT_IDS_MAX,
@@ -106,6 +107,8 @@ def _write(record: Record) -> pb.Record:
             inside = [pb.Commit(sealed=c.sealed, beside=c.beside) for c in commits]
             said = pb.Commits(tag=tag, commits=inside, arrival=arrival, last=last)
             return pb.Record(commits=said)
+        case records.Runs(tag, runs):
+            return pb.Record(runs=pb.Runs(tag=tag, runs=runs))
         case records.Receipt(tag, ids):
             return pb.Record(receipt=pb.Receipt(tag=tag, ids=ids))
         case records.KeyRequest(tag, epochs):
@@ -255,6 +258,17 @@ def _read_commits(said: pb.Commits) -> Record:
     return records.Commits(_tag(said.tag), tuple(found), said.arrival, said.last)
 
 
+def _read_runs(said: pb.Runs) -> Record:
+    if not 0 < len(said.runs) <= RUNS_COUNT_MAX:
+        raise Malformed(f"{len(said.runs)} runs in a record")
+    if any(not 0 < len(run) <= COMMIT_BYTES_MAX for run in said.runs):
+        raise Malformed("a run that is empty or too large")
+    size = sum(map(len, said.runs))
+    if size > COMMITS_RECORD_BYTES_MAX and len(said.runs) > 1:
+        raise Malformed(f"{size} bytes of runs in a record")
+    return records.Runs(_tag(said.tag), tuple(said.runs))
+
+
 def _read_receipt(said: pb.Receipt) -> Record:
     ids = _ids(said.ids, RECEIPT_IDS_MAX)
     _ascending(ids, "ids")
@@ -346,6 +360,7 @@ _READERS: Final = cast(
         "reconcile": _read_reconcile,
         "want": _read_want,
         "commits": _read_commits,
+        "runs": _read_runs,
         "receipt": _read_receipt,
         "key_request": _read_key_request,
         "keys": _read_keys,

@@ -104,10 +104,18 @@ class Want:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One sealed commit and what stands beside it (the masked signature, 64 bytes)."""
+    """One sealed commit and what stands beside it (the masked signature, 64 bytes).
+
+    On the way to and from `Runs` also a whole run, which has nothing beside it.
+    """
 
     sealed: bytes
     beside: bytes
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run: a commit always has something beside it."""
+        return not self.beside
 
 
 @made_fast
@@ -123,6 +131,17 @@ class Commits:
     commits: tuple[Commit, ...]
     arrival: int
     last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Stretches of cold history, each whole; members only. What they claim, a `Commits` says.
+
+    runs: at most 64, parents before children as far as the sender can tell.
+    """
+
+    tag: bytes
+    runs: tuple[bytes, ...]
 
 
 @made_fast
@@ -230,6 +249,7 @@ Record = (
     | Reconcile
     | Want
     | Commits
+    | Runs
     | Receipt
     | KeyRequest
     | Keys

@@ -73,7 +73,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
-    """Numbers 1..15 take one byte of tag. 1..8 are sync, 9 and 10 keys, 12..14 joining, 15 refusals; 16..31 are
+    """Numbers 1..15 take one byte of tag. 1..8 and 11 are sync, 9 and 10 keys, 12..14 joining, 15 refusals; 16..31 are
     kept for envelopes, 32..47 for relays, 48..63 for the overlay.
     """
 
@@ -89,6 +89,7 @@ class Record(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     KEY_REQUEST_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
     JOIN_REQUEST_FIELD_NUMBER: _builtins.int
     WELCOME_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
@@ -116,6 +117,8 @@ class Record(_message.Message):
     @_builtins.property
     def keys(self) -> Global___Keys: ...
     @_builtins.property
+    def runs(self) -> Global___Runs: ...
+    @_builtins.property
     def join_request(self) -> Global___JoinRequest: ...
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
@@ -140,6 +143,7 @@ class Record(_message.Message):
         receipt: Global___Receipt | None = ...,
         key_request: Global___KeyRequest | None = ...,
         keys: Global___Keys | None = ...,
+        runs: Global___Runs | None = ...,
         join_request: Global___JoinRequest | None = ...,
         welcome: Global___Welcome | None = ...,
         peers: Global___Peers | None = ...,
@@ -147,11 +151,11 @@ class Record(_message.Message):
         mail: Global___Mail | None = ...,
         acknowledge: Global___Acknowledge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "runs", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -382,6 +386,34 @@ class Commits(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Commits: _TypeAlias = Commits  # noqa: Y015
+
+@_typing.final
+class Runs(_message.Message):
+    """Stretches of cold history, between members only. runs: 1..64 of 1 byte..512 KiB each, parents
+    before children; 256 KiB in all, or one run. A Commits that follows says what they amount to.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    tag: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        tag: _builtins.bytes = ...,
+        runs: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Runs: _TypeAlias = Runs  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
