@@ -279,6 +279,7 @@ SAID: Final[dict[int, tuple[records.Record, list[tuple[int, int | bytes]]]]] = {
         records.Keys(TAG, ((ONE, TWO),)),
         [(1, TAG), (2, b"\x0a\x20" + ONE + b"\x12\x20" + TWO)],
     ),
+    11: (records.Runs(TAG, (b"run", b"2")), [(1, TAG), (2, b"run"), (2, b"2")]),
     12: (records.JoinRequest(bytes([7]) * 32), [(1, bytes([7]) * 32)]),
     13: (
         records.Welcome(Topic(ONE), "T", TWO, ((ONE, TWO),), ("r:1",), ((DEVICE, "p:2"),)),

@@ -103,12 +103,8 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(reconcile=pb.Reconcile(tag=tag, body=body))
         case records.Want(tag, ids):
             return pb.Record(want=pb.Want(tag=tag, ids=ids))
-        case records.Commits(tag, commits, arrival, last):
-            inside = [pb.Commit(sealed=c.sealed, beside=c.beside) for c in commits]
-            said = pb.Commits(tag=tag, commits=inside, arrival=arrival, last=last)
-            return pb.Record(commits=said)
-        case records.Runs(tag, runs):
-            return pb.Record(runs=pb.Runs(tag=tag, runs=runs))
+        case records.Commits() | records.Runs():
+            return _write_history(record)
         case records.Receipt(tag, ids):
             return pb.Record(receipt=pb.Receipt(tag=tag, ids=ids))
         case records.KeyRequest(tag, epochs):
@@ -127,6 +123,14 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(refusal=refusal)
         case records.Mail() | records.Acknowledge():
             return _write_delivery(record)
+
+
+def _write_history(record: records.Commits | records.Runs) -> pb.Record:
+    if isinstance(record, records.Runs):
+        return pb.Record(runs=pb.Runs(tag=record.tag, runs=record.runs))
+    inside = [pb.Commit(sealed=c.sealed, beside=c.beside) for c in record.commits]
+    said = pb.Commits(tag=record.tag, commits=inside, arrival=record.arrival, last=record.last)
+    return pb.Record(commits=said)
 
 
 def _write_delivery(record: records.Mail | records.Acknowledge) -> pb.Record:
