@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from comity.crdt.descriptor import field
     from comity.crdt.flag import Flag
     from comity.crdt.list_view import List
+    from comity.crdt.record import Record
     from comity.crdt.text.marks import Mark
     from comity.crdt.views import Counter, Map, Register, Set, Text
     from comity.web.page import Page
@@ -74,6 +75,7 @@ __all__ = [
     "Poisonous",
     "Range",
     "Reason",
+    "Record",
     "Ref",
     "Register",
     "Rejected",
@@ -118,6 +120,7 @@ _HOMES: Final = {
     "Poisonous": "comity.actor.supervision",
     "Range": "comity.actor.changes",
     "Reason": "comity.base.errors",
+    "Record": "comity.crdt.record",
     "Ref": "comity.api.ref",
     "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from comity.base.canonical import Reader
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
+from comity.crdt.record import Record
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
 from comity.crdt.views import Counter, Map, Set, Text
-from tests.crdt.histories import AUTHORS, Order, Turn, group, tie
+from tests.crdt.histories import AUTHORS, Order, Turn, group
 from tests.crdt.nested_twin import Act, value
 
 KEYS = "ab"
@@ -20,6 +21,28 @@ KEYS = "ab"
 
 Action = tuple[str, str, str, int]
 """What a turn does: field, verb, key, number."""
+
+
+class Place(Record):
+    """A record inside a record."""
+
+    flag: Flag
+    count: Counter
+
+
+class Item(Record):
+    """A record with a field of every kind."""
+
+    page: Text
+    count: Counter
+    tags: Set[str]
+    row: List[str]
+    deep: Map[str, Counter]
+    place: Place
+
+
+begun: Any = Item
+"""For what checkers refuse: fields left out, a counter that begins with a number."""
 
 
 class Nest:
@@ -32,6 +55,8 @@ class Nest:
     flags: Map[str, Flag]
     deep: Map[str, Map[str, Counter]]
     books: Map[str, Map[str, Text]]
+    items: Map[str, Item]
+    home: Item
     _comity_cell: Replica
 
 
@@ -45,6 +70,8 @@ SCHEMA = Schema.from_hints(
         "flags": Map[str, Flag],
         "deep": Map[str, Map[str, Counter]],
         "books": Map[str, Map[str, Text]],
+        "items": Map[str, Item],
+        "home": Item,
     },
     {},
 )
@@ -111,7 +138,10 @@ class Replica:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401  (of any shape)
-    """Return a snapshot with dicts for read-only mappings."""
+    """Return a snapshot with dicts for read-only mappings and records."""
+    if isinstance(value, Record):
+        names = type(value).comity_declared()[0]
+        return {name: plain(getattr(value, name)) for name in names}
     if hasattr(value, "keys"):
         return {key: plain(value[key]) for key in value.keys()}  # noqa: SIM118
     return value
@@ -128,9 +158,23 @@ def perform(nest: Nest, action: Action) -> None:
     if verb == "inner":
         return
     if verb == "delete":
-        if key in field:
+        if name == "home":
+            field.place = Place(flag=False)  # type: ignore[call-arg]
+        elif key in field:
             del field[key]
         return
+    if name in {"items", "home"}:
+        if name == "items" and verb == "more" and number == 1:
+            field[key] = begun(page=key, count=2)
+        else:
+            _change(field[key] if name == "items" else field, verb, number)
+    else:
+        _write(field, action, key)
+
+
+def _write(field: Any, action: Action, key: str) -> None:  # noqa: ANN401  (of any type)
+    """Change what is under a key."""
+    name, verb, _, number = action
     match name:
         case "counts" | "deep":
             field[key] += number
@@ -155,6 +199,24 @@ def perform(nest: Nest, action: Action) -> None:
             raise AssertionError(name)
 
 
+def _change(item: Item, verb: str, number: int) -> None:
+    """Change some of the fields of a record."""
+    if verb == "less":
+        item.place.count -= number
+        item.place.flag = number == 2
+        item.tags.discard("xyz"[number % 3])
+        if len(item.row):
+            del item.row[0]
+        if "x" in item.deep:
+            del item.deep["x"]
+    else:
+        item.page.insert(number % 2, "pq"[number % 2])
+        item.count += number
+        item.tags.add("xyz"[number % 3])
+        item.row.append("r")
+        item.deep["x"] += number
+
+
 def expected(turns: list[Turn], hidden: frozenset[int]) -> dict[str, object]:
     """Return what the fields hold, by definition."""
     found: dict[str, object] = {}
@@ -165,8 +227,9 @@ def expected(turns: list[Turn], hidden: frozenset[int]) -> dict[str, object]:
             data = group(turn.operations, field.tag)
             if data:
                 parsed = law.parse(Reader(data))
-                order = tie(field.tag, turn.commit)
-                acts.append(Act(turn.serial, turn.past, turn.hidden, order, parsed))
+                acts.append(
+                    Act(turn.serial, turn.past, turn.hidden, field.tag, turn.commit, parsed)
+                )
         found[field.name] = value(field.shape, acts, hidden)
     return found
 

@@ -8,15 +8,16 @@ decoders of operations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
-from comity.crdt.shape import Shape
+from comity.crdt.shape import Member, Shape
 from comity.crdt.views import Counter, Map, Set, Text
 from comity.crdt.writes import ABSENT
 from tests.crdt import list_twin
+from tests.crdt.histories import tie
 from tests.crdt.text import twin as text_twin
 
 DELETES = (1, 3)
@@ -30,8 +31,14 @@ class Act:
     serial: int
     past: frozenset[int]
     hidden: frozenset[int]
-    tie: bytes
+    tag: bytes
+    commit: int
     parsed: Any
+
+    @property
+    def tie(self) -> bytes:
+        """What orders it among concurrent ones: of the field, or of the record's field."""
+        return tie(self.tag, self.commit)
 
 
 def value(shape: Shape, acts: Sequence[Act], hidden: frozenset[int]) -> object:
@@ -53,6 +60,15 @@ def value(shape: Shape, acts: Sequence[Act], hidden: frozenset[int]) -> object:
         for act in acts:
             row.apply(list_twin.Event(act.serial, act.past, act.parsed, act.tie, act.hidden))
         return tuple(row.values(hidden))
+    if shape.record is not None:
+        return {
+            each.name: value(
+                each.shape,
+                [_inside(act, each) for act in acts if each.name in act.parsed],
+                hidden,
+            )
+            for each in shape.members
+        }
     assert shape.kind in {Set, Map}
     keys = list(dict.fromkeys(key for act in acts for key in act.parsed))
     if shape.inner is not None:
@@ -71,6 +87,11 @@ def value(shape: Shape, acts: Sequence[Act], hidden: frozenset[int]) -> object:
             for act in visible
         )
     )
+
+
+def _inside(act: Act, member: Member) -> Act:
+    """Return what a turn does to one field of a record."""
+    return replace(act, tag=member.tag, parsed=act.parsed[member.name])
 
 
 def under(
@@ -94,7 +115,8 @@ def under(
             act.serial,
             act.past,
             act.hidden | gone(act.past | {act.serial}, act.hidden),
-            act.tie,
+            act.tag,
+            act.commit,
             act.parsed[key].parsed,
         )
         for act in mine

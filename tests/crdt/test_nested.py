@@ -133,6 +133,16 @@ def test_a_turn_that_deletes_and_writes_again_starts_anew() -> None:
     assert here.observed() == there.observed()
 
 
+BLANK = {
+    "page": "",
+    "count": 0,
+    "tags": frozenset[str](),
+    "row": (),
+    "deep": {},
+    "place": {"flag": False, "count": 0},
+}
+
+
 def opened() -> tuple[State, Any]:
     """Return a nest with a turn open."""
     replica = Replica()
@@ -171,6 +181,8 @@ def test_it_behaves_like_a_map_that_has_a_value_under_every_key() -> None:
         "flags": {"f": True},
         "deep": {"x": {"y": 2}},
         "books": {},
+        "items": {},
+        "home": BLANK,
     }
     del nest.counts["a"]
     with pytest.raises(KeyError):

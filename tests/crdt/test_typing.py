@@ -19,8 +19,45 @@ from comity.crdt.bounded import BoundedCounter
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
+from comity.crdt.record import Record
 from comity.crdt.text.marks import Mark
 from comity.crdt.views import Counter, Map, Register, Set, Text
+
+class Place(Record):
+    lat: Register[float]
+    lon: Register[float]
+
+class Item(Record):
+    title: Text
+    done: Flag = field()
+    price: Register[int | None] = field()
+    count: Counter = field()
+    place: Place = field()
+    tags: Set[str] = field()
+
+    def is_late(self) -> bool:
+        return not self.done
+
+class Shop:
+    things: Map[str, Item]
+    best: Item
+
+    def sell(self, what: str) -> str:
+        self.things[what] = Item(title="milk")
+        self.things[what] = Item(title="milk", done=True, price=3, tags={"a"})
+        self.things[what].title.insert(0, "x")
+        self.things[what].count += 2
+        self.things[what].done = True
+        self.things[what].place = Place(lat=1, lon=2)
+        self.best = self.things[what]
+        self.best.title = "x"
+        assert_type(self.best, Item)
+        assert_type(self.best.title, Text)
+        assert_type(self.best.place.lat.value, float)
+        assert_type(self.things[what].price.value, int | None)
+        assert_type(self.things.get(what), Item | None)
+        print(self.best == Item(title="x"), Item.title, Shop.best)
+        return f"{self.best.title} {self.best.is_late()}"
 
 class Todo:
     title: Register[str]
@@ -100,7 +137,25 @@ class Todo:
 WRONG = """
 from __future__ import annotations
 from comity.crdt.bounded import BoundedCounter
+from comity.crdt.record import Record
 from comity.crdt.views import Counter, Map, Register, Set, Text
+
+class Item(Record):
+    title: Text
+    number: Register[int]
+
+class Shop:
+    things: Map[str, Item]
+    best: Item
+
+    def sell(self) -> None:
+        self.things["a"] = Item(title=3, number=3)  # E
+        self.things["a"] = Item(titel="a", number=3)  # E
+        self.things["a"] = Item(title="a")  # E
+        self.things["a"] = {"title": "a"}  # E
+        self.best = "a"  # E
+        self.best.number = "a"  # E
+        print(self.best.nothing)  # E
 
 class Todo:
     title: Register[str]

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from comity import Actor, BoundedCounter, Counter, Map, Register, Set, Text
+from comity import Actor, BoundedCounter, Counter, Flag, Map, Record, Register, Set, Text, field
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.fold import Fold, FoldCommit, Folded
@@ -253,6 +253,14 @@ def history(data: bytes) -> object:
 # ---------------------------------------------------------------------------- turns
 
 
+class Item(Record):
+    """Replicated fields in one."""
+
+    title: Text
+    done: Flag = field()
+    count: Counter = field()
+
+
 class Everything(Actor):
     """One field of every type, over values of every type."""
 
@@ -264,6 +272,8 @@ class Everything(Actor):
     notes: Map[tuple[int, str], tuple[float, ...]]
     text: Text
     seats: BoundedCounter
+    items: Map[str, Item]
+    best: Item
 
     def write(self, number: int) -> None:
         """Write all fields."""
@@ -274,6 +284,9 @@ class Everything(Actor):
         self.lines[f"l{number % 3}"] = number
         self.notes[number, "n"] = (0.5 * number,)
         self.seats += number
+        self.items[f"i{number % 2}"] = Item(title="x" * number, done=True)
+        self.items["i0"].count += number
+        self.best.title.append("y")
         self.seats.transfer(DeviceId(bytes([number]) * 32), 1)
         self.text.insert(len(self.text) // 2, "ab\u00e9" * number)
 
@@ -282,6 +295,7 @@ class Everything(Actor):
         self.names.clear()
         self.lines.clear()
         self.seats -= 1
+        del self.items["i0"]
         del self.text[1:3]
 
 

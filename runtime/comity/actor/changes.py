@@ -79,8 +79,8 @@ class FieldChange:
     what: 'written', 'hidden' (undone, or of a removed device), 'shown' again; 'written' too
         where several of these were joined.
     by: the devices whose turns these are, the first one first, no duplicates.
-    keys: of a map or a set, those that may differ; empty of other types, and where there are
-        more than a thousand: then look at all of it.
+    keys: of a map or a set, those that may differ, of a record the names of its fields; empty
+        of other types, and where there are more than a thousand: then look at all of it.
     range: of a text or a list; None if only marks differ, and for other types.
     """
 

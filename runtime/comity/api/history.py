@@ -24,6 +24,7 @@ from comity.actor.changes import Range, difference
 from comity.actor.fold import Fold
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, DeviceId, Topic
+from comity.crdt.record import Record, fields_of
 from comity.crdt.state import fields_in
 from comity.node.commands import Past, TurnId
 
@@ -72,7 +73,8 @@ class Turn:
 class Difference:
     """What differs in one field between two versions.
 
-    keys: of a map or a set, those that differ. range: of a text or a list, where.
+    keys: of a map or a set, those that differ; of a record the names of its fields that do.
+    range: of a text or a list, where.
     """
 
     before: object
@@ -155,6 +157,8 @@ def differences(
 
 def _where(old: object, new: object) -> tuple[tuple[object, ...], Range | None]:
     """Return the keys that differ in two maps or sets, the range in two texts or lists."""
+    if isinstance(old, Record) and isinstance(new, Record):
+        return _keys(fields_of(old), fields_of(new)), None
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         was = cast("Mapping[object, object]", old)
         return _keys(was, cast("Mapping[object, object]", new)), None
@@ -169,7 +173,7 @@ def _where(old: object, new: object) -> tuple[tuple[object, ...], Range | None]:
     return (), None
 
 
-def _keys(old: Mapping[object, object], new: Mapping[object, object]) -> tuple[object, ...]:
+def _keys(old: Mapping[Any, object], new: Mapping[Any, object]) -> tuple[object, ...]:
     gone = [key for key in old if key not in new]
     return (*gone, *[key for key in new if key not in old or old[key] != new[key]])
 

@@ -28,6 +28,7 @@ from uuid import UUID
 from comity.actor.actor_type import ActorType
 from comity.actor.message import Message
 from comity.base.errors import UsageError
+from comity.crdt.record import Record, fields_of
 
 __all__ = ["message_from_words", "plain", "signatures"]
 
@@ -94,6 +95,8 @@ def plain(value: object) -> object:
             return value.hex()
         case datetime():
             return value.isoformat()
+        case Record():
+            return {name: plain(each) for name, each in fields_of(value).items()}
         case Mapping():
             pairs = cast("Mapping[object, object]", value)
             found = {_key(key): plain(each) for key, each in pairs.items()}

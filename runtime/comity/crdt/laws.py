@@ -31,7 +31,7 @@ from comity.crdt.tally import INCREMENT_MAX, Tally
 from comity.crdt.writer import Entrant, OpenTurn
 from comity.crdt.writes import ABSENT, Key, Writes
 
-__all__ = ["CounterLaw", "KeyedLaw", "Law", "RegisterLaw"]
+__all__ = ["CounterLaw", "KeyedLaw", "Law", "RegisterLaw", "give"]
 
 _OUT: Final = -2
 """The turn of a field that has not entered one; no writer's turn is ever this."""
@@ -497,3 +497,15 @@ def _distinct(value_type: ValueType, values: tuple[Value, ...]) -> dict[bytes, V
     for value in values:
         found.setdefault(value_type.encode(value), value)
     return found
+
+
+def give(law: Law, value: object) -> None:
+    """Assign to a state in the open turn; a counter that is at 0 is begun with a number."""
+    if isinstance(law, CounterLaw) and type(value) is int:
+        total = law.tally.total
+        if value == total:
+            return
+        if not total:
+            law.add(value)
+            return
+    law.assign(value)

@@ -28,7 +28,7 @@ from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.causality import Causality
 from comity.crdt.codec import Value, ValueType
-from comity.crdt.laws import Law
+from comity.crdt.laws import Law, give
 from comity.crdt.scope import Scope
 from comity.crdt.writer import GROUP_BYTES_MAX, Entrant, OpenTurn
 from comity.crdt.writes import ABSENT, Key, Writes
@@ -47,6 +47,11 @@ _KIND_BITS: Final = 2
 
 class Maker(Protocol):
     """The type of the values."""
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether assigning puts a new value in the place of the present one."""
+        ...
 
     def make(
         self, label: str, tag: bytes, writer: OpenTurn, causality: Causality, hidden: set[int]
@@ -175,9 +180,11 @@ class NestedLaw:
     def put(self, key: Key, value: object) -> None:
         """Do what `map[key] = value` stands for: assign to what is under the key."""
         key = self._checked(key)
-        part = self._slot(key).part
-        if value is not part.view:
-            part.law.assign(value)
+        slot = self._slot(key)
+        if value is not slot.part.view:
+            if self._maker.is_replaced and key in self.writes.values:
+                self.renew(key)
+            slot.part.law.assign(value)
         self.touch(key)
 
     def touch(self, key: Key) -> None:
@@ -217,7 +224,11 @@ class NestedLaw:
             if key not in entries:
                 self.delete(key)
         for key, each in entries.items():
-            self.put(key, each)
+            if key in self.writes.values:
+                self.put(key, each)
+            else:
+                self.touch(key)
+                give(self._slot(key).part.law, each)
 
     def admit(self, key: Key, part: _Part) -> None:
         """Let what is under a key join the open turn."""

@@ -1,6 +1,6 @@
 """The replicated fields of one actor class, from its annotations.
 
-Owns: names, tags and merge laws of fields, and the check of a class with all errors at once.
+Owns: which fields an actor has, how each is reached.
 May not know: actors, cells, how annotations are collected.
 
 A field's tag is the first 4 bytes of BLAKE2b(name || 0 || law): the law names the type and
@@ -13,22 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
-from comity.base.errors import UsageError
 from comity.crdt.bounded import BoundedCounter, BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.escrow import Escrow
 from comity.crdt.laws import Law
-from comity.crdt.shape import Shape, shape_of
+from comity.crdt.shape import TAG_BYTES, Shape, members_of
 from comity.crdt.writer import Writer
-from comity.crypto.hashing import PERSON_FIELD, blake2b
 
 __all__ = ["TAG_BYTES", "Field", "FieldOptions", "Schema", "field"]
-
-TAG_BYTES: Final = 4
-"""A field's tag: short, since every turn carries it; two of one actor never share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +79,8 @@ class Schema:
         owner: name of the class, for errors.
         Raises: UsageError with one line for each wrong field, and the fix of each.
         """
-        fields: list[Field] = []
-        wrong: list[str] = []
-        for name, hint in hints.items():
-            try:
-                fields.append(_field(name, hint, options.get(name, FieldOptions())))
-            except UsageError as error:
-                wrong.append(f"{name}: {error}")
-        wrong.extend(
-            f"{name}: has options but no annotation: write {name}: Register[...] = field(...)"
-            for name in options
-            if name not in hints
-        )
-        wrong.extend(_collisions(fields))
-        if wrong:
-            raise UsageError(f"{owner} cannot be replicated:\n  " + "\n  ".join(wrong))
+        members = members_of(f"{owner} cannot be replicated", hints, options)
+        fields = [Field(each.name, each.tag, each.shape) for each in members]
         return cls(owner, tuple(fields), dict(options))
 
     def install(self, owner: type) -> None:
@@ -107,24 +88,3 @@ class Schema:
         for index, each in enumerate(self.fields):
             given = self._options.get(each.name, FieldOptions())
             setattr(owner, each.name, replace(given, index=index))
-
-
-def _field(name: str, hint: object, options: FieldOptions) -> Field:
-    shape = shape_of(hint, options.default, options.floor)
-    known = name if options.id is None else options.id
-    if not 0 < len(known.encode()) <= 255:
-        raise UsageError(f"the id {known!r} must have 1 to 255 bytes")
-    data = known.encode() + b"\0" + shape.law.encode()
-    return Field(name, blake2b(data, person=PERSON_FIELD)[:TAG_BYTES], shape)
-
-
-def _collisions(fields: list[Field]) -> list[str]:
-    first: dict[bytes, str] = {}
-    wrong: list[str] = []
-    for each in fields:
-        other = first.setdefault(each.tag, each.name)
-        if other != each.name:
-            wrong.append(
-                f"{each.name}: has the tag of {other}: give one of them another field(id=...)"
-            )
-    return wrong

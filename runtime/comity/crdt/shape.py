@@ -1,23 +1,26 @@
 """What a field, or a value inside one, is declared as: its type and how to make its state.
 
-Owns: the reading of annotations of replicated types, their laws' names. May not know: fields'
-names and tags (`schema`), actors.
+Owns: the reading of annotations of replicated types, their laws' names, names and tags of the
+fields of one class, and the check of it with all errors at once. May not know: actors.
 
 The law names the type and its parameters, such as 'map<str,bool>' or 'map<str,counter>'.
-Source: API 'A whole application', decision 16.
+Of a record it names no fields, so that these can come and go: each has a tag of its own.
+Source: API 'A whole application', decisions 7, 16 and 31.
 """
 
 from __future__ import annotations
 
 import typing
 from collections import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol, runtime_checkable
 
 from comity.base.errors import UsageError
 from comity.crdt.bounded import BoundedCounter
 from comity.crdt.causality import Causality
-from comity.crdt.descriptor import UNSET
+from comity.crdt.descriptor import UNSET, FieldOptions
 from comity.crdt.elements import Elements
 from comity.crdt.flag import Flag, FlagLaw
 from comity.crdt.laws import CounterLaw, KeyedLaw, Law, RegisterLaw
@@ -25,20 +28,25 @@ from comity.crdt.list_law import ListLaw
 from comity.crdt.list_view import List
 from comity.crdt.nested_law import NestedLaw
 from comity.crdt.nested_view import NestedMap
+from comity.crdt.record_law import RecordLaw
 from comity.crdt.tally import INCREMENT_MAX
 from comity.crdt.text.law import TextLaw
 from comity.crdt.value import NO_ZERO, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
 from comity.crdt.writer import OpenTurn
 from comity.crdt.writes import Writes
+from comity.crypto.hashing import PERSON_FIELD, blake2b
 
-__all__ = ["Shape", "shape_of"]
+__all__ = ["TAG_BYTES", "Member", "RecordClass", "Shape", "members_of", "shape_of"]
 
 Hint = Any
 """An annotation; `typing` has no type for all of them."""
 
 DEPTH_MAX: Final = 8
-"""Maps within maps: as deep as anybody reads, shallow for the stack."""
+"""Types within types: as deep as anybody reads, shallow for the stack."""
+
+TAG_BYTES: Final = 4
+"""A field's tag: short, since every turn carries it; two of one class never share one."""
 
 _KINDS: Final[dict[object, int]] = {
     Register: 1,
@@ -73,6 +81,43 @@ _FIXES: Final[dict[object, str]] = {
 }
 
 
+@runtime_checkable
+class RecordClass(Protocol):
+    """A class of records; `record.Record` is what users derive them from."""
+
+    def comity_declared(self) -> tuple[dict[str, object], dict[str, FieldOptions]]:
+        """Return its annotations and the options of its fields. Raises: UsageError."""
+        ...
+
+    def comity_install(self, members: tuple[Member, ...]) -> None:
+        """Take the checked fields."""
+        ...
+
+    def comity_given(self, value: object, label: str) -> Mapping[str, object]:
+        """Return what a record was given for its fields. Raises: UsageError if it is none."""
+        ...
+
+    def comity_frozen(self, values: tuple[object, ...]) -> object:
+        """Return an immutable record of the values of all fields."""
+        ...
+
+    def comity_view(self, law: RecordLaw) -> object:
+        """Return what shows the state of a record."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One field of an actor or of a record.
+
+    name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
+    """
+
+    name: str
+    tag: bytes
+    shape: Shape
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A replicated type with its parameters. Implements `nested_law.Maker`.
@@ -80,7 +125,7 @@ class Shape:
     law: the type and its parameters. key: type of the keys of a map or the elements of a set.
     value: of a register, a list or a map. inner: of a map of replicated values, what they
     are; `value` is None then. default: what an unset register reads; the floor of a bounded
-    counter.
+    counter. members: of a record, its fields. record: of a record, its class.
     """
 
     law: str
@@ -89,12 +134,30 @@ class Shape:
     value: ValueType | None = None
     inner: Shape | None = None
     default: object = None
+    members: tuple[Member, ...] = ()
+    record: RecordClass | None = None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether assigning puts a new value in the place of the present one."""
+        return self.record is not None
+
+    @property
+    def blank(self) -> object:
+        """What a snapshot of it is while nothing was written."""
+        if self.record is not None:
+            return self.record.comity_frozen(tuple(each.shape.blank for each in self.members))
+        if self.kind in _BLANKS:
+            return _BLANKS[self.kind]
+        return self.default
 
     def make(
         self, label: str, tag: bytes, writer: OpenTurn, causality: Causality, hidden: set[int]
     ) -> tuple[Law, object]:
         """Return an empty state, and the view of it; of a bounded counter, `Field` does."""
         assert self.kind is not BoundedCounter
+        if self.record is not None:
+            return self._record(self.record, label, tag, writer, (causality, hidden))
         if self.kind is Counter:
             counter = CounterLaw(label, tag, writer, hidden)
             return counter, Counter(counter)
@@ -127,6 +190,88 @@ class Shape:
         both: Map[Any, Any] | Set[Any] = Set(keyed) if self.kind is Set else Map(keyed)
         return keyed, both
 
+    def _record(
+        self,
+        record: RecordClass,
+        label: str,
+        tag: bytes,
+        writer: OpenTurn,
+        scope: tuple[Causality, set[int]],
+    ) -> tuple[Law, object]:
+        law = RecordLaw(label, tag, writer, record.comity_given, record.comity_frozen)
+        members = self.members
+        law.join(
+            tuple([each.name for each in members]),
+            [
+                each.shape.make(f"{label}.{each.name}", each.tag, law.inside, *scope)
+                for each in members
+            ],
+            tuple([each.shape.blank for each in members]),
+        )
+        return law, record.comity_view(law)
+
+
+_BLANKS: Final[dict[type, object]] = {
+    Counter: 0,
+    Text: "",
+    Flag: False,
+    Set: frozenset(),
+    Map: MappingProxyType({}),
+    List: (),
+}
+"""What is in a snapshot of each type while nothing was written; of a register its default."""
+
+
+def members_of(
+    said: str,
+    hints: Mapping[str, object],
+    options: Mapping[str, FieldOptions],
+    *,
+    depth: int = 0,
+) -> tuple[Member, ...]:
+    """Return the fields that resolved annotations and their options declare.
+
+    said: what an error begins with. depth: how many types are around them.
+    Raises: UsageError with one line for each wrong field, and the fix of each.
+    """
+    members: list[Member] = []
+    wrong: list[str] = []
+    for name, hint in hints.items():
+        try:
+            members.append(_member(name, hint, options.get(name, FieldOptions()), depth))
+        except UsageError as error:
+            wrong.append(f"{name}: {error}")
+    wrong.extend(
+        f"{name}: has options but no annotation: write {name}: Register[...] = field(...)"
+        for name in options
+        if name not in hints
+    )
+    wrong.extend(_collisions(members))
+    if wrong:
+        raise UsageError(f"{said}:\n  " + "\n  ".join(wrong))
+    return tuple(members)
+
+
+def _member(name: str, hint: object, options: FieldOptions, depth: int) -> Member:
+    shape = shape_of(hint, options.default, options.floor, depth=depth)
+    known = name if options.id is None else options.id
+    if not 0 < len(known.encode()) <= 255:
+        raise UsageError(f"the id {known!r} must have 1 to 255 bytes")
+    data = known.encode() + b"\0" + shape.law.encode()
+    return Member(name, blake2b(data, person=PERSON_FIELD)[:TAG_BYTES], shape)
+
+
+def _collisions(members: list[Member]) -> list[str]:
+    first: dict[bytes, str] = {}
+    wrong: list[str] = []
+    for each in members:
+        other = first.setdefault(each.tag, each.name)
+        if other != each.name:
+            wrong.append(
+                f"{each.name}: has the tag of {other}: give one of them another field(id=...)"
+            )
+    return wrong
+
 
 def shape_of(
     hint: Hint, default: object = UNSET, floor: int | None = None, *, depth: int = 0
@@ -134,7 +279,7 @@ def shape_of(
     """Return what an annotation of a replicated type stands for.
 
     default: what an unset register reads; UNSET for the zero of its type. floor: of a bounded
-    counter; None for 0. depth: how many maps are around it.
+    counter; None for 0. depth: how many types are around it.
     Raises: UsageError if it is none, or its parameters do not fit; it names the fix.
     """
     origin = _origin(hint)
@@ -142,12 +287,18 @@ def shape_of(
     if not _is_replicated(origin):
         raise UsageError(_not_replicated(hint, origin))
     if depth > DEPTH_MAX:
-        raise UsageError(f"{hint} lies deeper than {DEPTH_MAX} levels: flatten it")
+        raise UsageError(
+            f"{hint} lies deeper than {DEPTH_MAX} levels: flatten it; a type cannot be inside "
+            "itself"
+        )
     if depth and origin is BoundedCounter:
         raise UsageError(
-            "a BoundedCounter cannot be inside a map, where a deletion would take rights from "
-            "devices that have not seen it: make it a field of its own, or use Counter"
+            "a BoundedCounter cannot be inside a map or a record, where a deletion would take "
+            "rights from devices that have not seen it: make it a field of its own, or use "
+            "Counter"
         )
+    if isinstance(origin, RecordClass):
+        return _record_shape(origin, default, floor, depth)
     parameters = _KINDS[origin]
     if len(arguments) != parameters:
         needed = ", ".join(("T",) if parameters == 1 else ("K", "V"))
@@ -176,8 +327,21 @@ def shape_of(
     return Shape(law, origin, key, value, inner, given)
 
 
+def _record_shape(record: RecordClass, default: object, floor: int | None, depth: int) -> Shape:
+    assert isinstance(record, type)
+    if default is not UNSET or floor is not None:
+        raise UsageError(f"{record.__name__} starts empty: leave out default= and floor=")
+    said = f"the record {record.__qualname__} cannot be replicated"
+    declared = record.comity_declared()
+    if not declared[0]:
+        raise UsageError(f"{said}: it has no fields: annotate some, as in `title: Text`")
+    members = members_of(said, *declared, depth=depth + 1)
+    record.comity_install(members)
+    return Shape("record", record, members=members, record=record)
+
+
 def _is_replicated(origin: Hint) -> bool:
-    return isinstance(origin, type) and origin in _KINDS
+    return isinstance(origin, type) and (origin in _KINDS or isinstance(origin, RecordClass))
 
 
 def _origin(hint: Hint) -> Hint:
@@ -224,8 +388,8 @@ def _not_replicated(hint: Hint, origin: Hint) -> str:
     fix = _FIXES.get(origin) if isinstance(origin, abc.Hashable) else None
     if fix is None:
         fix = (
-            "use Register[T], Flag, Counter, BoundedCounter, Set[T], Map[K, V], List[T] or "
-            "Text; for plain local state assign it in on_start, or annotate it ClassVar"
+            "use Register[T], Flag, Counter, BoundedCounter, Set[T], Map[K, V], List[T], Text "
+            "or a Record; for plain local state assign it in on_start, or annotate it ClassVar"
         )
     shown = hint.__name__ if isinstance(hint, type) else hint
     return f"{shown} is not a replicated type: {fix}"

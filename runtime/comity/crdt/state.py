@@ -32,6 +32,7 @@ from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
 from comity.crdt.laws import KeyedLaw, Law
 from comity.crdt.nested_law import NestedLaw
+from comity.crdt.record_law import RecordLaw
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.writer import Writer
 
@@ -43,6 +44,12 @@ _UNKNOWN_MAX: Final = 256
 as many as it likes."""
 
 _BY_TAG: Final = attrgetter("tag")
+
+_NESTED: Final = NestedLaw | RecordLaw
+"""Laws with states inside, which may have to learn the place of any turn."""
+
+_WITH_KEYS: Final = KeyedLaw | NestedLaw | RecordLaw
+"""Laws whose changes say where: keys, or names of fields."""
 
 
 @unique
@@ -63,7 +70,7 @@ class Change(NamedTuple):
 
     A named tuple because one is made for every turn of every replica: a quarter of the cost.
     field: name of the attribute, empty if a refusal concerns the whole turn.
-    keys: of a map or set, those that the turn wrote; else empty.
+    keys: of a map or set, those that the turn wrote; of a record, names of fields; else empty.
     refusal: why the operations are no-op, for REFUSED; else None.
     """
 
@@ -112,7 +119,7 @@ class State:
         ]
         self.laws: tuple[Law, ...] = tuple(law for law, _ in made)
         self.views: tuple[object, ...] = tuple(view for _, view in made)
-        self._nested = tuple(law for law in self.laws if isinstance(law, NestedLaw))
+        self._nested = tuple(law for law in self.laws if isinstance(law, _NESTED))
         ordered = sorted(
             zip(schema.fields, self.laws, strict=True), key=lambda pair: pair[0].tag
         )
@@ -188,7 +195,7 @@ class State:
         """
         changes: list[Change] = []
         for law, name, reader in self._groups(operations):
-            keys = tuple(law.parse(reader)) if isinstance(law, KeyedLaw | NestedLaw) else ()
+            keys = tuple(law.parse(reader)) if isinstance(law, _WITH_KEYS) else ()
             changes.append(Change(name, ChangeKind.WRITTEN, turn, keys))
         return tuple(changes)
 
@@ -260,7 +267,7 @@ class State:
         """Return the fields by name as immutable plain values. O(size).
 
         A Register gives its value, a Counter an int, a Set a frozenset, a Map a mapping, a
-        Text a str, a Flag a bool, a List a tuple.
+        Text a str, a Flag a bool, a List a tuple, a Record an immutable one of its class.
         """
         names = (each.name for each in self.schema.fields)
         return MappingProxyType(
