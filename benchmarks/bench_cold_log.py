@@ -50,6 +50,7 @@ from comity.log.seal import ContentKey, open_sealed
 from comity.log.sealed import Sealed, parse
 from comity.log.structure import check_structure
 from comity.node.journal import Hand, Journal
+from comity.node.prekeys import OwnPrekeys
 
 VECTORS = Path(__file__).resolve().parent.parent.parent / "shared" / "vectors"
 EDITS_A_BEAT = 5
@@ -105,7 +106,7 @@ class Author:
         crypto, entropy = Sodium(), SystemEntropy()
         self.crypto = crypto
         self.signer = Signer(crypto, entropy.draw(32))
-        hand = Hand(self.signer, KeyPair(crypto, entropy.draw(32)), entropy)
+        hand = Hand(self.signer, OwnPrekeys(KeyPair(crypto, entropy.draw(32))), entropy)
         self.topic, self.genesis, content = Journal.found(hand, "Bench", Wall(WALL))
         self.key = ContentKey(self.topic, content)
         self.graph = Graph()

@@ -23,6 +23,7 @@ from comity.log.seal import ContentKey, open_sealed, verify_beside
 from comity.log.sealed import Sealed, commit_id, parse
 from comity.log.structure import check_structure
 from comity.node.journal import Checked, Hand, Inserted, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity.node.step import Step, Waiting
 from comity.wire.records import Commit
 
@@ -81,7 +82,9 @@ class _Bench:
 
 def _found() -> tuple[Journal, Journal, _Bench]:
     crypto, entropy = Sodium(), SystemEntropy()
-    hand = Hand(Signer(crypto, entropy.draw(32)), KeyPair(crypto, entropy.draw(32)), entropy)
+    hand = Hand(
+        Signer(crypto, entropy.draw(32)), OwnPrekeys(KeyPair(crypto, entropy.draw(32))), entropy
+    )
     topic, genesis, key = Journal.found(hand, "Bench", WALL)
     commits: list[Commit] = []
     author = _journal(topic, hand, commits)

@@ -37,6 +37,7 @@ from comity.log.sealed import Sealed, parse
 from comity.node import rows
 from comity.node.effects import Effect, VerifyBatch, Write
 from comity.node.journal import Hand, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica, Saved
 from comity.node.step import Step, Waiting
 from comity.wire.records import Commit
@@ -88,7 +89,9 @@ class Log:
         crypto, entropy = Sodium(), SystemEntropy()
         seeds = [entropy.draw(32) for _ in range(AUTHORS + 1)]
         self.signers = [Signer(crypto, seed) for seed in seeds]
-        self.hand = Hand(self.signers[0], KeyPair(crypto, entropy.draw(32)), entropy)
+        self.hand = Hand(
+            self.signers[0], OwnPrekeys(KeyPair(crypto, entropy.draw(32))), entropy
+        )
         self.topic, self.genesis, self.content = Journal.found(self.hand, "Bench", WALL)
         self.key = ContentKey(self.topic, self.content)
         self.graph = Graph()
@@ -274,7 +277,9 @@ def _ingest(
 def _joiner(log: Log) -> tuple[Replica, _Listener, tuple[LinkId, DeviceId]]:
     """Return a replica of another device that holds the genesis and its key."""
     crypto, entropy = Sodium(), SystemEntropy()
-    hand = Hand(Signer(crypto, entropy.draw(32)), KeyPair(crypto, entropy.draw(32)), entropy)
+    hand = Hand(
+        Signer(crypto, entropy.draw(32)), OwnPrekeys(KeyPair(crypto, entropy.draw(32))), entropy
+    )
     listener = _Listener(0, [], [])
     genesis = rows.encode_commit(Commit(log.genesis.sealed, log.genesis.beside))
     replica = Replica(

@@ -45,6 +45,7 @@ from comity.protocol.session import (
 from comity.wire import records
 from comity.wire.codec import ProtobufCodec
 from comity.wire.records import Commit, Record
+from comity_chaos.clock import WORLD_WALL
 from comity_chaos.node import SimNode
 from comity_chaos.sim import Sim, SimRef
 from tests.attacks.claims import agree, claim, enter, journal_of
@@ -119,7 +120,7 @@ class Draft:
     seq: int | None = None
     gen: int | None = None
     prekeys: tuple[bytes, ...] = ()
-    wall: int = 0
+    wall: int = WORLD_WALL
 
 
 @dataclass(slots=True, eq=False)

@@ -26,6 +26,7 @@ from comity.node import rows
 from comity.node.beats import Beats
 from comity.node.effects import Table
 from comity.node.journal import Checked, Hand, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity_chaos.sim import Sim, SimRef
 from tests.attacks.attacker import Attacker, accomplice
 from tests.attacks.claims import (
@@ -150,7 +151,7 @@ def _shadow(attacker: Attacker) -> Journal:
     """Return a journal of the attackers' own, with all that the spy holds."""
     assert attacker.spy is not None
     assert attacker.topic is not None
-    hand = Hand(attacker.signer, attacker.prekey, attacker.entropy)
+    hand = Hand(attacker.signer, OwnPrekeys(attacker.prekey), attacker.entropy)
     name = attacker.journal.actor_type
     journal = Journal(
         attacker.topic, hand, actor_type=name, grant=b"", on_insert=always(answer=None)

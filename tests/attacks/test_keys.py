@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from comity.base.clock import Wall
+from comity.base.clock import HOUR, Wall
 from comity.base.errors import Reason
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.limits import KEYS_A_MINUTE_MAX, KEYS_ASKED_MAX
+from comity.crypto.hashing import blake2b
+from comity.crypto.keys import Identity, KeyPair
+from comity.crypto.symbolic import Symbolic
+from comity.log import build as build_module
 from comity.log.build import SealedCommit
 from comity.log.entries import AddEntry, EpochEntry, Role, TurnEntry
 from comity.log.graph import Graph
@@ -18,6 +22,7 @@ from comity.log.inner import Inner, encode_inner
 from comity.log.seal import ContentKey, seal, sign_beside
 from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
 from comity.node import admission as admission_module
+from comity.node import epochs as epochs_module
 from comity.node import journal as journal_module
 from comity.node.epochs import Epochs, Prekeys
 from comity.node.key_requests import KeyRequests
@@ -102,7 +107,7 @@ def _other_secret(mallory: Attacker) -> SealedCommit:
         backlink=None,
         auth=draft.auth,
         parents=tuple(sorted(draft.parents)),
-        wall=Wall(0),
+        wall=Wall(draft.wall),
         entries=(EpochEntry(bytes(32)),),
     )
     plain = encode_inner(inside, mallory.facts)
@@ -290,6 +295,42 @@ def test_17_a_prekey_put_in_anothers_place(
             claim(b.node.running()[0].device in own, "its first commit gives its prekey")
 
 
+@both
+def test_17_more_readers_than_an_epoch_has_room_for(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin adds so many devices that no commit holds a wrap for each; all read on.
+
+    The bounds are those of the tests: of 4 readers, and of as many bytes as 16 wraps take.
+    """
+    monkeypatch.setattr(build_module, "COMMIT_BYTES_MAX", 1300)
+    monkeypatch.setattr(journal_module, "READERS_MAX", 4 if defended else 1 << 20)
+    with (
+        attack(defended=defended, breaks="the caller bounds drafts and readers"),
+        stage(412, role=Role.ADMIN, roles=[Role.ADMIN, Role.WRITER]) as (sim, refs, mallory),
+    ):
+        a = refs[0]
+        trent = accomplice(sim, a, refs, "trent")
+        for number in range(20):
+            mallory.push(a, [mallory.sent(mallory.make(mallory.draft(_stranger(number))))])
+            agree(sim, refs)
+        expel(sim, a, trent.device)
+        agree(sim, refs)
+        for ref in refs:
+            ref.tell(Ledger.enter, f"after, by {ref.node.index}", 1)
+            agree(sim, refs)
+        claim(all(len(lines(ref)) == 3 for ref in refs), "every member reads on")
+        graph = journal_of(a).graph
+        assert _epoch_of(a, len(graph) - 1) != _epoch_of(a, 0)
+
+
+def _stranger(number: int) -> AddEntry:
+    secret = blake2b(b"%d" % number, person=b"stranger")
+    crypto = Symbolic()
+    prekey = KeyPair(crypto, secret).public
+    return AddEntry(Identity(crypto, secret).device, Role.READER, prekey)
+
+
 def _newest_add(
     self: Prekeys, devices: Iterable[DeviceId], _graph: Graph, within: Callable[[int], bool]
 ) -> tuple[bytes, ...]:
@@ -458,3 +499,40 @@ def test_17_more_epochs_than_a_welcome_holds(
         claim(answer.reason is Reason.QUOTA, "it is told why")  # type: ignore[union-attr]
         refs[0].tell(Ledger.enter, "on", 1)
         agree(sim, refs)
+
+
+@both
+@pytest.mark.parametrize("worn", ["an hour", "its share of commits"])
+def test_a_worn_key_is_replaced(
+    worn: str, *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes next makes another, once; whoever was away reads both; nobody stalls."""
+    if not defended:
+        monkeypatch.setattr(journal_module, "is_worn", always(answer=False))
+    if worn == "an hour":
+        monkeypatch.setattr(epochs_module, "EPOCH_AGE_MAX", HOUR)
+    else:
+        monkeypatch.setattr(epochs_module, "EPOCH_COMMITS_MAX", 12)
+    with attack(defended=defended, breaks="another key"), Sim(seed=411, nodes=3) as sim:
+        refs = sim.share(Ledger, roles=[Role.ADMIN, Role.WRITER, Role.READER])
+        a, b, _ = refs
+        graph = journal_of(a).graph
+        first = _epoch_of(a, 0)
+        _write(sim, refs, 2)
+        claim(_epoch_of(b, len(graph) - 1) == first, "a fresh key stays")
+        for _ in range(4):
+            sim.run(1000)
+            _write(sim, refs, 1)
+        made = [each for each in range(len(graph)) if _epoch_of(a, each) == graph.id_of(each)]
+        claim(len(made) > 1, "another key")
+        assert len(made) == 2
+        assert _epoch_of(a, len(graph) - 1) == graph.id_of(made[1])
+
+
+def _write(sim: Sim, refs: Sequence[SimRef[Ledger]], count: int) -> None:
+    """Let both writers enter lines in turn, each after it has seen the one before."""
+    for number in range(count):
+        for writer in refs[:2]:
+            name = f"{len(journal_of(writer).graph)}.{number}"
+            writer.tell(Ledger.enter, name, number)
+            agree(sim, refs)

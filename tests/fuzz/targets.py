@@ -64,6 +64,7 @@ from comity.log.sealed import assemble, clear_data, parse
 from comity.log.wraps import check_wraps, unwrap_key
 from comity.node.epochs import Epochs
 from comity.node.journal import Checked, Hand, Inserted, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity.node.step import Step
 from comity.wire import records
 from comity.wire.codec import ProtobufCodec
@@ -180,7 +181,7 @@ def _ignore(inserted: Inserted, step: Step | None) -> None:
 @cache
 def _member() -> _Member:
     signer = Signer(CRYPTO, bytes([1]) * 32)
-    hand = Hand(signer, KeyPair(CRYPTO, bytes([2]) * 32), sessions.Counted(b"fuzz"))
+    hand = Hand(signer, OwnPrekeys(KeyPair(CRYPTO, bytes([2]) * 32)), sessions.Counted(b"fuzz"))
     topic, genesis, key = Journal.found(hand, "t", Wall(0))
     journal = Journal(topic, hand, actor_type="t", grant=b"", on_insert=_ignore)
     journal.learn_key(genesis.id, key, None)

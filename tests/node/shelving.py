@@ -25,6 +25,7 @@ from comity.node import rows
 from comity.node.effects import Drop, Effect, Put, Read, Table, VerifyBatch, Write
 from comity.node.journal import Hand, Journal
 from comity.node.loading import Saved
+from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica, Source
 from comity.node.step import Step, Waiting
 from comity.wire.records import Commit
@@ -46,7 +47,9 @@ class Log:
         """Write so many commits beyond the genesis."""
         entropy = SimEntropy(seed, 1, 1)
         self.signers = [Signer(CRYPTO, entropy.draw(32)) for _ in range(3)]
-        self.hand = Hand(self.signers[0], KeyPair(CRYPTO, entropy.draw(32)), entropy)
+        self.hand = Hand(
+            self.signers[0], OwnPrekeys(KeyPair(CRYPTO, entropy.draw(32))), entropy
+        )
         self.topic, self.genesis, self.content = Journal.found(self.hand, "Test", WALL)
         self.key = ContentKey(self.topic, self.content)
         self.graph = Graph()
@@ -210,7 +213,7 @@ class Holder:
         signer = Signer(CRYPTO, entropy.draw(32))
         self.replica = Replica(
             log.topic,
-            hand or Hand(signer, KeyPair(CRYPTO, entropy.draw(32)), entropy),
+            hand or Hand(signer, OwnPrekeys(KeyPair(CRYPTO, entropy.draw(32))), entropy),
             self.heard,
             row=rows.TopicRow("Test", b"", shelf=False),
             store=bytes(16),

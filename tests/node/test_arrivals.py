@@ -25,6 +25,7 @@ from comity.log.sealed import Sealed, parse
 from comity.node import arrivals, rows
 from comity.node.effects import Effect, VerifyBatch, Write
 from comity.node.journal import Hand, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica, Saved, Source
 from comity.node.step import Step, Waiting
 from comity.wire.records import Commit
@@ -44,7 +45,7 @@ class Author:
         """Write it."""
         entropy = SimEntropy(1, 1, 1)
         signer = Signer(CRYPTO, entropy.draw(32))
-        self.hand = Hand(signer, KeyPair(CRYPTO, entropy.draw(32)), entropy)
+        self.hand = Hand(signer, OwnPrekeys(KeyPair(CRYPTO, entropy.draw(32))), entropy)
         self.topic, self.genesis, self.content = Journal.found(self.hand, "Test", WALL)
         self.key = ContentKey(self.topic, self.content)
         self.graph = Graph()
@@ -151,7 +152,7 @@ class Reader:
         genesis = rows.encode_commit(Commit(AUTHOR.genesis.sealed, AUTHOR.genesis.beside))
         self.replica = Replica(
             AUTHOR.topic,
-            Hand(signer, KeyPair(CRYPTO, entropy.draw(32)), entropy),
+            Hand(signer, OwnPrekeys(KeyPair(CRYPTO, entropy.draw(32))), entropy),
             self.heard,
             row=rows.TopicRow("Test", b"", shelf=False),
             store=bytes(16),

@@ -26,6 +26,8 @@ __all__ = [
     "DRAFT_TURNS_MAX",
     "ENVELOPE_BYTES_MAX",
     "ENVELOPE_COUNT_MAX",
+    "EPOCH_AGE_MAX",
+    "EPOCH_COMMITS_MAX",
     "FLIGHT_BYTES_MAX",
     "FLIGHT_COUNT_MAX",
     "FRAME_BYTES_MAX",
@@ -44,6 +46,7 @@ __all__ = [
     "LIVE_COMMITS_MAX",
     "MERGE_WAIT",
     "MESSAGE_BYTES_MAX",
+    "OLD_PREKEY_AGE_MIN",
     "ORPHANS_BYTES_MAX",
     "ORPHANS_COUNT_MAX",
     "ORPHAN_AGE_MAX",
@@ -54,7 +57,9 @@ __all__ = [
     "PARENTS_MAX",
     "PASSES_A_MINUTE_MAX",
     "PEERS_RECORD_MAX",
+    "PREKEY_AGE_MAX",
     "RANGES_MAX",
+    "READERS_MAX",
     "RECEIPT_IDS_MAX",
     "RECONCILE_BYTES_MAX",
     "RECONCILE_MESSAGES_MAX",
@@ -147,6 +152,21 @@ lacks a handful; 2 KiB a request."""
 
 KEYS_A_MINUTE_MAX: Final = 256
 """Keys that are looked up for one link in a minute; what is more is not answered."""
+
+EPOCH_AGE_MAX: Final = Duration(7 * 24 * HOUR)
+"""Of a key: then whoever writes next makes another; one that leaked reads that much."""
+
+EPOCH_COMMITS_MAX: Final = 10_000
+"""Sealed under one key; likewise."""
+
+READERS_MAX: Final = 8192
+"""Devices that one epoch wraps its key to: 448 KiB of a commit. Any further one asks for it."""
+
+PREKEY_AGE_MAX: Final = Duration(7 * 24 * HOUR)
+"""Of a device's newest prekey: then it makes another, which its next commits name."""
+
+OLD_PREKEY_AGE_MIN: Final = Duration(30 * 24 * HOUR)
+"""After it was replaced: until then somebody who was away may wrap to it still."""
 
 KEY_ASK_WAIT: Final = Duration(5 * SECOND)
 """Before a key is asked for again; then twice as long, and so on."""

@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from comity.base.clock import Wall
 from comity.base.errors import LinkError, Reason, Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
-from comity.base.limits import WELCOME_KEYS_MAX
+from comity.base.limits import READERS_MAX, WELCOME_KEYS_MAX
 from comity.base.ports import Entropy
 from comity.log.entries import AddEntry, Role
 from comity.node import rows
 from comity.node.effects import Answer, Table
 from comity.node.links import Link, Links
+from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica
 from comity.node.step import Rows, Step
 from comity.protocol.invite import Invite
@@ -55,19 +56,19 @@ class _Join:
 class Admission:
     """The invites and joins of one node."""
 
-    __slots__ = ("_device", "_entropy", "_founded", "_invites", "_joins", "_prekey")
+    __slots__ = ("_device", "_entropy", "_founded", "_invites", "_joins", "_prekeys")
 
     def __init__(
         self,
         device: DeviceId,
-        prekey: bytes,
+        prekeys: OwnPrekeys,
         entropy: Entropy,
         found: Rows,
         founded: Founded,
     ) -> None:
-        """Start with the invites of the store. prekey: public, of this device."""
+        """Start with the invites of the store."""
         self._device = device
-        self._prekey = prekey
+        self._prekeys = prekeys
         self._entropy = entropy
         self._founded = founded
         self._invites = {key: rows.decode_invite(value) for key, value in found}
@@ -126,6 +127,9 @@ class Admission:
             return Rejected(Reason.INVITE_USED, f"by {short(link.peer)}, removed since")
         if row.expires < step.now.wall:
             return Rejected(Reason.INVITE_EXPIRED)
+        authority = replica.journal.authority
+        if authority is None or len(authority.members()) >= READERS_MAX:
+            return Rejected(Reason.QUOTA, f"{READERS_MAX} devices take part, which is the most")
         grant = replica.append(step, AddEntry(link.peer, row.role, request.prekey))
         if isinstance(grant, Rejected):
             return grant
@@ -149,7 +153,7 @@ class Admission:
     def opened(self, link: Link, step: Step, links: Links) -> None:
         """A link that was dialled to join is open: ask."""
         if link.id in self._joins:
-            links.say(link, JoinRequest(self._prekey), step)
+            links.say(link, JoinRequest(self._prekeys.newest.public), step)
 
     def welcomed(self, link: Link, welcome: Welcome, step: Step) -> Rejected | None:
         """The inviter let this device in."""

@@ -21,7 +21,7 @@ from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, Moment, earliest
 from comity.base.ids import CommitId, DeviceId, Topic, short
 from comity.base.ports import Entropy
-from comity.crypto.keys import Identity, KeyPair
+from comity.crypto.keys import Identity
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import Signer
 from comity.node import devices, rows
@@ -159,7 +159,7 @@ class Core:
         crypto, entropy = self._ports.crypto, self._ports.entropy
         begun = devices.take_up(found, step, crypto, entropy, copied=copied)
         seed = begun.keys.seed
-        hand = Hand(Signer(crypto, seed), KeyPair(crypto, begun.keys.prekey), entropy)
+        hand = Hand(Signer(crypto, seed), begun.keys.prekeys, entropy)
         endpoint = Endpoint(
             crypto=crypto,
             entropy=entropy,

@@ -86,7 +86,7 @@ class Desk:
         self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
         self._admission = Admission(
             self.device,
-            hand.prekey.public,
+            hand.prekeys,
             hand.entropy,
             found.get(Table.INVITE, ()),
             self._founded,
@@ -246,6 +246,16 @@ class Desk:
         """A link is gone."""
         self.syncing.closed(link)
         self._admission.closed(link, why, step, self.links)
+
+    def synced(self, topic: Topic, step: Step) -> None:
+        """All that a peer has of an actor is here: the time to replace prekeys, if ever."""
+        prekeys = self._hand.prekeys
+        prekeys.renew(step, self._hand.crypto, self._hand.entropy)
+        replica = self._replicas.get(topic)
+        if replica is not None:
+            replica.name_prekey(step)
+        held = self._replicas.values()
+        prekeys.erase(step, lambda old: any(r.journal.named_prekey() == old for r in held))
 
     def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
         """Return the seed of the invite that a newcomer shows."""

@@ -22,11 +22,13 @@ from dataclasses import dataclass, field
 from comity.base.clock import Wall
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.ports import Entropy
+from comity.crypto.keys import KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import Signer
 from comity.log.graph import Graph
 from comity.node import rows
 from comity.node.effects import Table
+from comity.node.prekeys import OwnPrekeys
 from comity.node.step import Rows, Step
 
 __all__ = ["COPIED", "Begun", "Former", "Keys", "Stranded", "formers_of", "take_up"]
@@ -39,11 +41,11 @@ _STORE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What makes a device. store: 16 bytes, the name of its store. seed, prekey: secret."""
+    """What makes a device. store: 16 bytes, the name of its store. seed: secret."""
 
     store: bytes
     seed: bytes = field(repr=False)
-    prekey: bytes = field(repr=False)
+    prekeys: OwnPrekeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +125,21 @@ def take_up(
     """Go on as the device of these rows; become one if there is none, or it may not go on."""
     meta = dict(found.get(Table.META, ()))
     if rows.META_FORMAT not in meta:
-        keys = _draw(entropy)
         step.put(Table.META, rows.META_FORMAT, rows.FORMAT)
-        _put(step, keys)
-        return Begun(keys, found)
+        return Begun(_draw(step, crypto, entropy), found)
     assert meta[rows.META_FORMAT] == rows.FORMAT, "the driver checks the format"
     superseded = meta.get(rows.META_SUPERSEDED)
     why = COPIED if copied else None if superseded is None else superseded.decode()
     secrets = dict(found.get(Table.SECRET, ()))
-    seed, prekey = secrets[rows.SECRET_DEVICE], secrets[rows.SECRET_PREKEY]
+    seed = secrets[rows.SECRET_DEVICE]
     if why is None:
-        return Begun(Keys(meta[rows.META_STORE], seed, prekey), found)
+        prekeys = OwnPrekeys.load(crypto, secrets)
+        return Begun(Keys(meta[rows.META_STORE], seed, prekeys), found)
     former = Former(Signer(crypto, seed).device, step.now.wall, why)
-    keys = _draw(entropy)
-    _put(step, keys)
+    for key in secrets:
+        if key.startswith(rows.SECRET_OLD_PREKEY):
+            step.drop(Table.SECRET, key)
+    keys = _draw(step, crypto, entropy)
     step.drop(Table.META, rows.META_SUPERSEDED)
     step.put(Table.SECRET, rows.former_key(former.device), seed)
     return Begun(keys, _leave(found, former, step))
@@ -152,15 +155,14 @@ def formers_of(found: Rows) -> tuple[Former, ...]:
     return tuple(sorted(named, key=lambda former: (former.wall, former.device)))
 
 
-def _draw(entropy: Entropy) -> Keys:
+def _draw(step: Step, crypto: Crypto, entropy: Entropy) -> Keys:
     draw = entropy.draw
-    return Keys(draw(_STORE_BYTES), draw(KEY_BYTES), draw(KEY_BYTES))
-
-
-def _put(step: Step, keys: Keys) -> None:
-    step.put(Table.META, rows.META_STORE, keys.store)
-    step.put(Table.SECRET, rows.SECRET_DEVICE, keys.seed)
-    step.put(Table.SECRET, rows.SECRET_PREKEY, keys.prekey)
+    store, seed, prekey = draw(_STORE_BYTES), draw(KEY_BYTES), draw(KEY_BYTES)
+    step.put(Table.META, rows.META_STORE, store)
+    step.put(Table.SECRET, rows.SECRET_DEVICE, seed)
+    step.put(Table.SECRET, rows.SECRET_PREKEY, prekey)
+    step.put(Table.SECRET, rows.SECRET_PREKEY_SINCE, rows.encode_number(step.now.wall))
+    return Keys(store, seed, OwnPrekeys(KeyPair(crypto, prekey), step.now.wall))
 
 
 def _leave(found: Mapping[Table, Rows], former: Former, step: Step) -> Mapping[Table, Rows]:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from comity.base.canonical import Malformed, Reader
+from comity.base.clock import MILLISECOND, Wall
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
-from comity.base.limits import WELCOME_KEYS_MAX
+from comity.base.limits import EPOCH_AGE_MAX, EPOCH_COMMITS_MAX, WELCOME_KEYS_MAX
 from comity.crypto.hashing import PERSON_HISTORY, blake2b
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.entries import AddEntry, Entry, PrekeyEntry
@@ -27,7 +28,7 @@ from comity.log.graph import Graph
 from comity.log.seal import ContentKey, kcommit_of
 from comity.log.sealed import EPOCH_PREFIX_BYTES
 
-__all__ = ["Epochs", "Prekeys"]
+__all__ = ["Epochs", "Prekeys", "is_worn"]
 
 _NONCE: Final = bytes(24)
 """The key of a history seals one thing once."""
@@ -166,6 +167,19 @@ class Epochs:
         return blake2b(b"", key=key, person=PERSON_HISTORY)
 
 
+def is_worn(graph: Graph, epoch: CommitId, wall: Wall) -> bool:
+    """Tell whether so much was sealed under a key that there should be another.
+
+    wall: now, by this device's clock; that of the epoch's author says how old it is. A clock
+    that is wrong makes a key change too soon or, until it has sealed its share of commits,
+    too late; nobody's commits depend on it.
+    """
+    index = graph.index_of(epoch)
+    assert index is not None
+    age = (wall - graph.wall_of(index)) * MILLISECOND
+    return age >= EPOCH_AGE_MAX or len(graph) - index > EPOCH_COMMITS_MAX
+
+
 class Prekeys:
     """Where to wrap a key for each device: its own newest prekey in a version.
 
@@ -188,9 +202,10 @@ class Prekeys:
             elif isinstance(entry, AddEntry):
                 self._added.setdefault(entry.device, []).append((commit, entry.prekey))
 
-    def given_by(self, device: DeviceId, within: Callable[[int], bool]) -> bool:
-        """Tell whether a device has given a prekey itself, within a version."""
-        return any(within(commit) for commit, _ in self._own.get(device, ()))
+    def given_by(self, device: DeviceId, within: Callable[[int], bool]) -> bytes | None:
+        """Return the newest prekey that a device has given itself, within a version."""
+        given = reversed(self._own.get(device, ()))
+        return next((public for commit, public in given if within(commit)), None)
 
     def of(
         self, devices: Iterable[DeviceId], graph: Graph, within: Callable[[int], bool]

@@ -21,8 +21,8 @@ from comity.authority.visibility import Flip, Visibility
 from comity.base.clock import Duration, Wall
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, Topic, short
+from comity.base.limits import READERS_MAX
 from comity.base.ports import Entropy
-from comity.crypto.keys import KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import SealedCommit, Signer, make_commit, make_epoch, make_genesis
 from comity.log.entries import (
@@ -49,7 +49,8 @@ from comity.log.structure import check_structure, missing_parents
 from comity.log.wraps import check_wraps, unwrap_key
 from comity.node import rows
 from comity.node.effects import Table
-from comity.node.epochs import Epochs, Prekeys
+from comity.node.epochs import Epochs, Prekeys, is_worn
+from comity.node.prekeys import OwnPrekeys
 from comity.node.step import Step
 from comity.node.verdicts import Ahead, Checked, Inserted, Missing, Opened
 from comity.wire.records import Commit
@@ -59,10 +60,10 @@ __all__ = ["Checked", "Hand", "Inserted", "Journal", "Missing"]
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """What this device makes commits with: its signing key, its prekey, fresh bytes."""
+    """What this device makes commits with: its signing key, its prekeys, fresh bytes."""
 
     signer: Signer
-    prekey: KeyPair
+    prekeys: OwnPrekeys
     entropy: Entropy
 
     @property
@@ -328,7 +329,7 @@ class Journal:
             auth=RootGrant(0),
             parents=(),
             wall=wall,
-            entries=(founding, PrekeyEntry(hand.prekey.public)),
+            entries=(founding, PrekeyEntry(hand.prekeys.newest.public)),
         )
         topic, made = make_genesis(hand.signer, key, inner)
         return topic, made, key
@@ -347,21 +348,23 @@ class Journal:
         copy of this disk made it and a peer brought it, nothing is inserted.
 
         parents: ascending, minimal, this device's last commit in their past or among them.
-        Makes an epoch commit before it if the rotation rule asks for one.
+        Makes an epoch commit before it if the rotation rule asks for one, or the key is worn.
         """
         heads = [self._index(parent) for parent in parents]
         epoch = self.choose_epoch(heads)
-        if epoch is None:
+        if epoch is None or is_worn(self.graph, epoch, wall):
             rotated = self.rotate(step, parents=parents, wall=wall)
-            if isinstance(rotated, Rejected):
-                return rotated
-            heads, parents = [rotated], (self.graph.id_of(rotated),)
-            epoch = parents[0]
+            if not isinstance(rotated, Rejected):
+                heads, parents = [rotated], (self.graph.id_of(rotated),)
+                epoch = parents[0]
+            elif epoch is None:
+                return rotated  # a worn key will do: whoever may only read makes no other
         key = self.epochs.key(epoch)
         assert key is not None
-        device = self._hand.signer.device
-        if not self._prekeys.given_by(device, lambda commit: self._within(commit, heads)):
-            entries = (*entries, PrekeyEntry(self._hand.prekey.public))
+        prekey = self._hand.prekeys.newest.public
+        given = self._prekeys.given_by(self.device, lambda each: self._within(each, heads))
+        if given != prekey:
+            entries = (*entries, PrekeyEntry(prekey))
         inner = self._inner(entries, parents, wall, epoch)
         if isinstance(inner, Rejected):
             return inner
@@ -398,6 +401,16 @@ class Journal:
             prekeys=self._readers_prekeys(heads),
         )
         return self._insert_own(made, inner, None, key, step)
+
+    def named_prekey(self) -> bytes | None:
+        """Return this device's prekey as the present version names it; None if it has none."""
+        found = self._prekeys.of((self.device,), self.graph, lambda _: True)
+        return found[0] if found else None
+
+    def names_old_prekey(self) -> bool:
+        """Tell whether that is one that this device has replaced."""
+        older = self._hand.prekeys.all[1:]
+        return bool(older) and self.named_prekey() in [pair.public for pair in older]
 
     def choose_epoch(self, heads: Sequence[int]) -> CommitId | None:
         """Return the epoch to seal under on top of these commits, by the rotation rule."""
@@ -495,8 +508,7 @@ class Journal:
             assert sealed.wraps is not None
             key = self.epochs.key(identifier) or self.epochs.given(sealed.wraps.kcommit)
             if key is None and not sealed.is_genesis:
-                raw = unwrap_key(crypto, self.topic, sealed, self._hand.prekey.secret)
-                key = None if isinstance(raw, Rejected) else ContentKey(self.topic, raw)
+                key = self._unwrap(sealed)
             if key is None:
                 return Missing(identifier, (), identifier[:16])
             plain = open_sealed(crypto, key, sealed)
@@ -510,6 +522,14 @@ class Journal:
                 return Opened(identifier, sealed, plain, held, epoch)
             refusal = plain
         return refusal if refusal is not None else Missing(identifier, (), sealed.epoch)
+
+    def _unwrap(self, sealed: Sealed) -> ContentKey | None:
+        """Return the key that an epoch commit wraps to any prekey of this device."""
+        for pair in self._hand.prekeys.all:
+            raw = unwrap_key(self._hand.crypto, self.topic, sealed, pair.secret)
+            if not isinstance(raw, Rejected):
+                return ContentKey(self.topic, raw)
+        return None
 
     def _claim(self, inner: Inner, epoch: CommitId | None) -> Claim:
         return claim_of(self.graph, inner, None if epoch is None else self._index(epoch))
@@ -556,8 +576,9 @@ class Journal:
         return opens
 
     def _readers_prekeys(self, heads: Sequence[int]) -> tuple[bytes, ...]:
+        """Return where to wrap a key: for as many readers as have room; others ask for it."""
         assert self.authority is not None
-        readers = sorted(self.authority.members_at(tuple(heads)))
+        readers = sorted(self.authority.members_at(tuple(heads)))[:READERS_MAX]
         return self._prekeys.of(readers, self.graph, lambda c: self._within(c, heads))
 
     def _within(self, commit: int, heads: Sequence[int]) -> bool:

@@ -366,6 +366,12 @@ class Replica:
         made = self.beats.append(step, *entries)
         return made if isinstance(made, Rejected) else self.journal.graph.id_of(made)
 
+    def name_prekey(self, step: Step) -> None:
+        """Name this device's newest prekey in the log, if that names one that was replaced."""
+        journal = self.journal
+        if journal.role is not None and journal.names_old_prekey():
+            self.append(step)
+
     def decide(self, step: Step, decision: Callable[[Step], None]) -> None:
         """Have something decided while the cell shows exactly what the next commit builds on.
 
@@ -548,10 +554,12 @@ class Replica:
         if self._fresh is not None and self._fresh[1] is fresh:
             self._fresh = None
         self.beats.commits_durable(fresh[-1][0].index + 1, step)
-        for inserted, _ in fresh:
-            self.holdings.add(inserted.id, self.journal.graph.gen_of(inserted.index))
         for source, group in groupby(fresh, key=itemgetter(1)):
             ids = tuple([inserted.id for inserted, _ in group])
+            for each in ids:  # no later ones: who brought those would be given them back
+                index = self.journal.graph.index_of(each)
+                assert index is not None
+                self.holdings.add(each, self.journal.graph.gen_of(index))
             self._listener.stored(step, self.topic, ids, source)
         self.packing.grown(self.beats.durable, step)
 

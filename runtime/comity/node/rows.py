@@ -25,7 +25,9 @@ __all__ = [
     "META_STORE",
     "META_SUPERSEDED",
     "SECRET_DEVICE",
+    "SECRET_OLD_PREKEY",
     "SECRET_PREKEY",
+    "SECRET_PREKEY_SINCE",
     "DraftRow",
     "InviteRow",
     "TopicRow",
@@ -66,6 +68,9 @@ META_STORE: Final = b"store"
 META_SUPERSEDED: Final = b"superseded"
 SECRET_DEVICE: Final = b"device"
 SECRET_PREKEY: Final = b"prekey"
+SECRET_PREKEY_SINCE: Final = b"prekey-since"
+SECRET_OLD_PREKEY: Final = b"prekey/"
+"""How the keys of those rows begin that hold prekeys which were replaced."""
 
 _FORMER: Final = b"former/"
 _BLOB_BYTES_MAX: Final = 1 << 20
@@ -121,6 +126,11 @@ def encode_number(number: int) -> bytes:
 def decode_number(value: bytes) -> int:
     """Read what `encode_number` wrote."""
     return int.from_bytes(value, "big")
+
+
+def old_prekey(public: bytes) -> bytes:
+    """Key of a prekey that was replaced: its secret half, then when that was, a number."""
+    return SECRET_OLD_PREKEY + public
 
 
 def commit_key(topic: Topic, arrival: int) -> bytes:

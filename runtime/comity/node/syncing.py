@@ -384,6 +384,7 @@ class Syncing:
                     if complete:
                         step.report("synced", topic=topic, device=link.peer,
                                     detail=str(fresh))  # fmt: skip
+                        self._desk.synced(topic, step)
                 case Delivered(ids):
                     self._delivered(link, topic, ids, step)
                 case Fail(refusal):

@@ -37,6 +37,7 @@ from comity.node import rows
 from comity.node.effects import Table
 from comity.node.events import FrameArrived, LinkDown, LinkDrained, LinkUp
 from comity.node.journal import Checked, Hand, Journal
+from comity.node.prekeys import OwnPrekeys
 from comity.protocol.session import Endpoint, Established, Failed, Received, SendFrame, Session
 from comity.wire.codec import ProtobufCodec
 from comity.wire.records import Announce, Commit, Commits, Record, Refusal, Summary
@@ -81,7 +82,7 @@ class Mallory:
         prekey = KeyPair(crypto, secrets[rows.SECRET_PREKEY])
         self.journal = Journal(
             topic,
-            Hand(self._signer, prekey, entropy),
+            Hand(self._signer, OwnPrekeys(prekey), entropy),
             actor_type=row.actor_type,
             grant=row.grant,
             on_insert=lambda _inserted, _step: None,
