@@ -4,8 +4,10 @@ Owns: the figures, with real crypto. One author types the automerge-paper trace;
 second holds five edits, each a turn of its own (`--turns 1`: one turn of all five), and is
 sealed as one commit. The joiner opens every run, rebuilds and hashes every commit, checks
 structure, authority and the last signature, and inserts into graph and authority; then it folds
-the text. No disk. Reads the public trace beside the project, and says so where it is absent.
-Run as `python benchmarks/bench_cold_log.py [--turns 1]`; takes half a minute. Targets: at most
+the text. No disk. Then the same through the node: a member packs what is cold in its SQLite
+store, and a joiner takes it from there by the wire's records into a store of its own, all in
+one process. Reads the public trace beside the project, and says so where it is absent.
+Run as `python benchmarks/bench_cold_log.py [--turns 1]`; takes a minute. Targets: at most
 6 times the bytes of loro, less than 10 s.
 """
 
@@ -19,8 +21,11 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any
+
+from holder import Holder
 
 from comity.authority.authority import Authority
 from comity.authority.claim import claim_of
@@ -51,6 +56,7 @@ from comity.log.sealed import Sealed, parse
 from comity.log.structure import check_structure
 from comity.node.journal import Hand, Journal
 from comity.node.prekeys import OwnPrekeys
+from comity.wire.records import Commit
 
 VECTORS = Path(__file__).resolve().parent.parent.parent / "shared" / "vectors"
 EDITS_A_BEAT = 5
@@ -96,6 +102,41 @@ def main() -> None:
     text = joiner.text()
     print(f"folded {perf_counter() - began:12.2f} s")
     assert text == recorded["endContent"]
+    _through_the_node(author, theirs)
+
+
+def _through_the_node(author: Author, theirs: int) -> None:
+    """Let a member pack the log on its disk, and a joiner get it from there."""
+    singles = [Commit(made.sealed, made.beside) for made in author.commits]
+    with TemporaryDirectory() as directory:
+        keeper, joiner = (
+            Holder(Path(directory) / name, author.topic, author.genesis, author.key.key)
+            for name in ("keeper", "joiner")
+        )
+        keeper.take([[singles[at : at + 256]] for at in range(0, len(singles), 256)])
+        before = keeper.table_bytes()
+        began = perf_counter()
+        keeper.rest()
+        packing = perf_counter() - began
+        size = keeper.table_bytes()
+        print("through the node, two stores on disk")
+        print(f"single {before:12,} bytes  rows with their keys")
+        print(f"rows   {size:12,} bytes  {size / theirs:.2f} times loro's; target 6")
+        print(f"packed {packing:12.2f} s      the newest 1,024 to 1,535 commits stay single")
+        began, busy = perf_counter(), process_time()
+        sent = 0
+        for batch in keeper.serve():
+            sent += len(batch)
+            joiner.hear([batch])
+        wall, cpu = perf_counter() - began, process_time() - busy
+        print(f"sent   {sent:12,} bytes  {sent / theirs:.2f} times loro's; target 6")
+        print(f"joined {wall:12.2f} s      {cpu:.2f} s of CPU, serving it too; target 10")
+        graph = joiner.replica.journal.graph
+        assert graph.heads == author.graph.heads
+        assert len(graph) == len(singles) + 1
+        assert not joiner.heard.refusals
+        keeper.close()
+        joiner.close()
 
 
 class Author:

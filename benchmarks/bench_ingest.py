@@ -2,7 +2,8 @@
 
 Owns: the figures, with real crypto, through `Replica.deliver`: parse, open, structure,
 authority, signature (first in a process of its own, then in this one), graph, the rows of the
-store and what follows once they are durable. No disk.
+store and what follows once they are durable. No disk. `member` is what a joiner gets from
+another member: cold history as runs, through the wire's codec, into a store on disk.
 The log: a founder adds 50 devices; then four write at a time, in bursts that begin by merging
 all heads; each commit holds one turn of 40 bytes. Ingest is by steps of 256 commits, as a
 session delivers them.
@@ -19,7 +20,11 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+
+from holder import Holder
 
 from comity.base.clock import Instant, Moment, Wall
 from comity.base.errors import Rejected
@@ -64,6 +69,7 @@ def main() -> None:
     print(f"{taken} commits by {AUTHORS} authors, {log.merges} of them merges")
     with closing(Verifier(Sodium(), elsewhere=True)) as elsewhere:
         _ingest("split", log, elsewhere)
+    _from_a_member(log)
     here = Verifier(Sodium(), elsewhere=False)
     replica, listener, source = _ingest("ingest", log, here)
     devices = [log.signers[1].device, log.signers[2].device]
@@ -79,6 +85,31 @@ def main() -> None:
         print(f"removal {span * 1e3:9.1f} ms      {what}: hides {hidden}; target 1,000")
     assert listener.left == devices
     assert not listener.refusals
+
+
+def _from_a_member(log: Log) -> None:
+    """Take the log from the store of a member, who has packed what is cold, into a store."""
+    with TemporaryDirectory() as directory:
+        keeper, joiner = (
+            Holder(Path(directory) / name, log.topic, log.genesis, log.content)
+            for name in ("keeper", "joiner")
+        )
+        with closing(keeper), closing(joiner):
+            keeper.take(
+                [[log.commits[at : at + BATCH]] for at in range(0, len(log.commits), BATCH)]
+            )
+            keeper.rest()
+            batches = list(keeper.serve())
+            joiner.elsewhere()
+            began, busy = perf_counter(), process_time()
+            joiner.hear(batches)
+            wall, cpu = perf_counter() - began, process_time() - busy
+            taken = len(log.commits)
+            assert len(joiner.replica.journal.graph) == taken + 1
+            assert not joiner.heard.refusals
+            runs = joiner.replica.cold.run_count
+            print(f"member  {taken / wall:9,.0f} /s      {runs} runs; from records to the disk")
+            print(f"        {taken / cpu:9,.0f} /s      of its CPU time")
 
 
 class Log:

@@ -107,6 +107,16 @@ class Cold:
             lambda later, found, packed: self._stand_in(later, numbers, found, packed, then),
         )
 
+    def beyond(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        """Return the runs that stand for some of these commits and for later ones too."""
+        runs = dict.fromkeys([self.run_of(number) for number in numbers])
+        last = max(numbers, default=0)
+        return tuple([r for r in runs if r != _ALONE and self._numbers[r][-1] > last])
+
+    def without(self, numbers: Sequence[int], runs: Container[int]) -> list[int]:
+        """Return these commits without those that lie in any of these runs."""
+        return [number for number in numbers if self.run_of(number) not in runs]
+
     def check(self) -> None:
         """Assert that the runs ascend, and that each number is in the run that it names."""
         assert self._firsts == sorted(self._numbers)

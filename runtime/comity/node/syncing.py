@@ -100,6 +100,7 @@ class _Table:
         "machines",
         "said",
         "served",
+        "straddling",
         "tags",
     )
 
@@ -109,6 +110,7 @@ class _Table:
         self.tags: dict[bytes, Topic] = {}
         self.machines: dict[Topic, TopicSync] = {}
         self.served: list[Topic] = []
+        self.straddling: dict[Topic, tuple[int, ...]] = {}
         self.bucket = Bucket(at_once=SERVED_BYTES_AT_ONCE, rate=SERVED_BYTES_A_SECOND)
         self.farewells: dict[CommitId, None] = {}
         self.keys_told: tuple[Instant, int] = Instant(0), 0
@@ -483,6 +485,12 @@ class Syncing:
         elif link.purpose is Purpose.RELAY:
             holding.read_singles(step, wanted, send)
         else:
+            if serve.arrival:
+                # Page follows page: what the last one sent whole is not sent again.
+                straddling = self._tables[link.id].straddling
+                sent = straddling.get(topic, ())
+                straddling[topic] = holding.cold.beyond(wanted)
+                wanted = holding.cold.without(wanted, sent)
             holding.cold.serve(step, wanted, send)
 
     def _send(
