@@ -6,6 +6,8 @@ opened again. Killing a process shows none of this: what the kernel has, it will
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,9 @@ def test_the_record_is_what_happened(loads: Loads, tmp_path: Path) -> None:
     kept = {name: data for name, data in disk.kept().items() if name not in _NOT_COMPARED}
     assert kept == left
     assert set(left) == {"vault", "store.db", "store.db-wal"}
+    with closing(sqlite3.connect(tmp_path / "store" / "store.db")) as database:
+        ((runs,),) = database.execute("SELECT count(*) FROM run")
+    assert runs, "a load in which nothing became cold"
 
 
 def test_the_load_reaches_what_it_is_for(loads: Loads, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.base.errors import Reason
+from comity.base.limits import COLD_WAIT
 from comity.log.build import Signer
 from comity.log.runs import Member
 from comity.log.seal import seal, sign_beside
@@ -66,6 +67,21 @@ def test_what_is_cold_lies_in_runs_and_reads_as_before() -> None:
     after = sum(len(value) for value in disk[Table.RUN].values())
     after += sum(len(v) for k, v in disk[Table.COMMIT].items() if rows.number_of(k) in cold)
     assert after < before * 0.6
+
+
+def test_who_never_rests_packs_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more than a backlog behind, packing waits for no pause."""
+    monkeypatch.setattr(packing, "COLD_BACKLOG", 100)
+    holder = Holder(LOG)
+    replica = holder.replica
+    for start in range(0, len(LOG.commits), 10):
+        holder.deliver(LOG.commits[start : start + 10])
+        holder.now += COLD_WAIT // 3
+        deadline = replica.packing.deadline
+        if deadline is not None and deadline <= holder.now:
+            holder.do(lambda step: replica.packing.tick(replica.beats.durable, step))
+    assert holder.replica.cold.run_count > 0
+    assert len(LOG.commits) - holder.replica.cold.upto < 100 + PIECE
 
 
 def test_a_restart_finds_the_same_log() -> None:

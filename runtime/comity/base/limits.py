@@ -16,6 +16,7 @@ __all__ = [
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
     "CHAIN_MAX",
+    "COLD_BACKLOG",
     "COLD_PIECE",
     "COLD_TAIL",
     "COLD_WAIT",
@@ -129,6 +130,10 @@ HANDSHAKE_TIMEOUT: Final = Duration(10 * SECOND)
 HALF_OPEN_MAX: Final = 32
 """Handshakes in progress of one source."""
 
+COLD_BACKLOG: Final = 8192
+"""Commits beyond the newest run from which on packing waits for no pause: who never rests packs
+a piece every `COLD_WAIT`, a hundredth of the time, and keeps up with what one can write."""
+
 COLD_TAIL: Final = 1024
 """Newest commits of an actor that are kept one by one, with their signatures: what live peers
 and relays still ask for. Half as many would pack what a relay that was away for a day lacks."""
@@ -138,7 +143,7 @@ COLD_PIECE: Final = 512
 
 COLD_WAIT: Final = Duration(2 * SECOND)
 """How long nothing has come before a piece is packed, and between two pieces: history that is
-streaming in is not held up."""
+streaming in is hardly held up."""
 
 ANNOUNCE_TAGS_MAX: Final = 1024
 """Topics in one announcement; more are sent in further ones."""

@@ -4,7 +4,7 @@ Owns: what counts as cold, when a piece is packed, and the one transaction that 
 not know: how runs are read or served (`node.cold`), links.
 
     more than COLD_TAIL + COLD_PIECE commits beyond what was packed
-      --nothing came for COLD_WAIT--> the oldest COLD_PIECE are read
+      --nothing came for COLD_WAIT, or COLD_BACKLOG wait--> the oldest COLD_PIECE are read
       --> cut by author and key; each stretch of RUN_COMMITS_MIN or more: one Put of the run
           and a Drop of every commit in it, in the same transaction
 
@@ -20,7 +20,7 @@ from typing import Final
 
 from comity.base.clock import Instant, after
 from comity.base.ids import CommitId, DeviceId
-from comity.base.limits import COLD_PIECE, COLD_TAIL, COLD_WAIT
+from comity.base.limits import COLD_BACKLOG, COLD_PIECE, COLD_TAIL, COLD_WAIT
 from comity.log.runs import Member, cut, make_run
 from comity.log.seal import ContentKey
 from comity.node import rows
@@ -58,7 +58,10 @@ class Packing:
     def grown(self, count: int, step: Step) -> None:
         """Learn how many commits are durable: wait until no more come."""
         self._upto = max(self._upto, self._cold.upto)
-        if not self._busy and count - self._upto >= COLD_TAIL + COLD_PIECE:
+        behind = count - self._upto
+        if self._busy or behind < COLD_TAIL + COLD_PIECE:
+            return
+        if self._due is None or behind < COLD_BACKLOG:
             self._due = after(step.instant, COLD_WAIT)
             step.touch(self._journal.topic)
 
