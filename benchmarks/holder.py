@@ -27,6 +27,7 @@ from comity.node import rows
 from comity.node.effects import Effect, Put, Read, Table, VerifyBatch, Write
 from comity.node.journal import Hand
 from comity.node.loading import Saved
+from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica, Source
 from comity.node.step import Step, Waiting
 from comity.protocol.sync_port import Serve, records_of
@@ -122,7 +123,7 @@ class Holder:
         found = [self.store.read(each, *ends, _ALL) for each in (Table.COMMIT, Table.RUN)]
         self.replica = Replica(
             self._topic,
-            Hand(signer, KeyPair(self._crypto, entropy.draw(32)), entropy),
+            Hand(signer, OwnPrekeys(KeyPair(self._crypto, entropy.draw(32))), entropy),
             self.heard,
             row=rows.TopicRow("Bench", b"", shelf=False),
             store=bytes(16),
