@@ -36,6 +36,7 @@ from comity.node import commands
 from comity.node.commands import TurnId
 from comity.node.core import Local
 from comity.protocol.invite import Invite
+from comity.protocol.pairing import Code, slot_secret
 from comity_chaos.clockwork import fake_key
 from comity_chaos.faults.kind import Stage
 from comity_chaos.nemesis import Nemesis
@@ -183,6 +184,21 @@ class Sim:
         )
         assert isinstance(invite, Invite)
         return invite
+
+    def code(self, host: SimRef[Any], role: Role = Role.WRITER) -> Code:
+        """Open a short code on a node. Pairing needs a world with crypto 'sodium'."""
+        code = self._command(
+            host.node, lambda token: commands.OfferCode(token, host.topic, role)
+        )
+        assert isinstance(code, Code)
+        return code
+
+    def pair(self, node: SimNode, host: SimRef[Any], code: Code) -> Topic:
+        """Let a node join by a code that it was told. Raises: UsageError; LinkError."""
+        invite = Invite(None, slot_secret(code.slot), (host.node.address,))
+        topic = self._command(node, lambda token: commands.Join(token, invite, code))
+        assert isinstance(topic, bytes)
+        return Topic(topic)
 
     def join(self, node: SimNode, invite: Invite) -> Topic:
         """Let a node use an invite. Raises: UsageError if refused; LinkError."""

@@ -179,6 +179,36 @@ def test_two_devices_share_by_invite(
     assert (unknown.returncode, "names 0 members" in unknown.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("how", ["--words", "--code", "--qr"])
+def test_invites_in_other_forms(
+    how: str, comity: Run, start: Start, store: Path, tmp_path: Path
+) -> None:
+    """Words and codes come with the line to type there; a QR code is drawn under the link."""
+    start(store, "run", TODO, OPEN)
+    made = comity("invite", "writer", how, "--store", store)
+    assert made.returncode == 0, made.stderr
+    text, *drawn = made.stdout.splitlines()
+    where: tuple[str, ...] = ()
+    if how == "--qr":
+        assert len(drawn) > 10
+        assert len({len(line) for line in drawn}) == 1
+    else:
+        address = made.stderr.rpartition("--at ")[2].strip()
+        where = ("--at", address)
+        assert f"TARGET --at {address}" in made.stderr
+        lost = comity("join", text, TODO, "--store", tmp_path / "none", OPEN)
+        assert (lost.returncode, "--at HOST:PORT" in lost.stderr) == (2, True)
+        assert not (tmp_path / "none").exists()
+    friend = tmp_path / "friend"
+    joined = comity("join", text, TODO, *where, "--json", "--store", friend, OPEN)
+    assert joined.returncode == 0, joined.stderr
+    members = json.loads(comity("members", "--store", store, "--json").stdout)
+    assert json.loads(joined.stdout)["actor"] == members["actor"]
+    assert len(members["members"]) == 2
+    both = comity("invite", "--words", "--code", "--store", store)
+    assert (both.returncode, "give one" in both.stderr) == (2, True)
+
+
 def test_a_message_without_a_node_hands_over_what_it_wrote(
     comity: Run, start: Start, store: Path, tmp_path: Path
 ) -> None:

@@ -138,7 +138,7 @@ def test_layers_catch_a_package_that_is_in_no_layer(tree: Tree) -> None:
 
 def test_web_libraries_are_for_pages(tree: Tree) -> None:
     """The extra may be absent, so that nothing but the pages imports what it brings."""
-    libraries = ("anyio", "segno", "starlette", "uvicorn")
+    libraries = ("anyio", "starlette", "uvicorn")
     tree.plant("comity.web.server", *libraries)
     tree.plant("comity.cli.pages", "comity.web.server")
     assert tree.lint("web")[0]

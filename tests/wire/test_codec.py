@@ -86,6 +86,8 @@ KINDS: dict[str, st.SearchStrategy[Record]] = {
     "Refusal": st.builds(
         records.Refusal, st.sampled_from(Reason), names, st.just(b"") | tags, some(ids)
     ),
+    "PairShare": st.builds(records.PairShare, words),
+    "PairAnswer": st.builds(records.PairAnswer, words, tags),
     "Mail": st.builds(records.Mail, st.binary(max_size=300)),
     "Acknowledge": st.builds(records.Acknowledge, u64, u64),
 }

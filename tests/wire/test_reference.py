@@ -296,6 +296,10 @@ SAID: Final[dict[int, tuple[records.Record, list[tuple[int, int | bytes]]]]] = {
         records.Peers(((DEVICE, "p:2"),)),
         [(1, b"\x0a\x20" + DEVICE + b"\x12\x03p:2")],
     ),
+    16: (records.Mail(b"sealed"), [(1, b"sealed")]),
+    17: (records.Acknowledge(7, 9), [(1, 7), (2, 9)]),
+    32: (records.PairShare(ONE), [(1, ONE)]),
+    33: (records.PairAnswer(ONE, TAG), [(1, ONE), (2, TAG)]),
     15: (
         records.Refusal(Reason.NO_KEY, "why", TAG, (ONE,)),
         [(1, 4), (2, b"why"), (3, TAG), (4, ONE)],

@@ -6,7 +6,8 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     {"do": "message", "method": m, "words": [...]}   -> {"value": ...}   also "type", "actor"
     {"do": "snapshot"}                               -> {"state", "digest", "heads", ...}
     {"do": "status"} | {"do": "topics"} | {"do": "members"}
-    {"do": "invite", "role": r} | {"do": "join", "link": l}
+    {"do": "invite", "role": r}, also "form"         -> {"link", "address"}
+    {"do": "join", "link": l}, also "at"             -> {"actor"}
     what `api.inspection` says
     {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
     {"do": "adopt", "commit": hex} | {"do": "history", "newest": n}
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from comity.actor.actor import Actor
+    from comity.api.joining import Form
     from comity.api.node import Node
     from comity.api.ref import Ref
     from comity.node.commands import NodeStatus, TopicStatus
@@ -67,7 +69,7 @@ class Control:
             "status": lambda _: _status(self._node.status(), self._node.address),
             "topics": lambda _: {"topics": [_topic(t) for t in self._node.status().topics]},
             "invite": self._invite,
-            "join": lambda request: {"actor": self._node.join(request.text("link")).hex()},
+            "join": self._join,
             "members": self._members,
             "remove": self._remove,
             "why": lambda request: {"why": self._node.why(request.text("commit"))},
@@ -131,7 +133,13 @@ class Control:
         hours = request.number("hours")
         if hours > _HOURS_MAX:
             raise UsageError(f"'hours' is {hours:g}: give {_HOURS_MAX} (a year) or less")
-        return {"link": self._node.invite(self._held(request), role, timedelta(hours=hours))}
+        form = cast("Form", request.maybe("form") or "link")
+        topic, lifetime = self._held(request), timedelta(hours=hours)
+        link = self._node.invite(topic, role, lifetime, form)
+        return {"link": link, "address": self._node.status().address}
+
+    def _join(self, request: Request) -> dict[str, Any]:
+        return {"actor": self._node.join(request.text("link"), at=request.maybe("at")).hex()}
 
     def _members(self, request: Request) -> dict[str, Any]:
         topic = self._held(request)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_args
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
@@ -26,6 +26,7 @@ from comity.actor.cell import Cell
 from comity.actor.message import Message
 from comity.api.control import Control
 from comity.api.finding import check_type, find_actor, id_prefix
+from comity.api.joining import Form, invite_text, read_invite
 from comity.api.opening import Protection, listen_at, open_store, tell_of_copy
 from comity.api.ref import Ref
 from comity.base.clock import SECOND, Wall
@@ -41,7 +42,8 @@ from comity.drivers.store import CONTROL_FILE
 from comity.drivers.system import SystemClock
 from comity.log.entries import Role
 from comity.node import commands
-from comity.protocol.invite import Invite, format_invite, parse_invite
+from comity.protocol.invite import Invite
+from comity.protocol.pairing import Code
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -206,8 +208,9 @@ class Node:
     def open(self, actor_class: type[A], link: str | bytes | None = None) -> Ref[A]:
         """Open an actor of this class.
 
-        link: an invite, which joins and then opens; or the actor's id, or the beginning of
-        its hexadecimal form; or nothing, if this node holds one actor of the class only.
+        link: an invite's link, which joins and then opens; or the actor's id, or the
+        beginning of its hexadecimal form; or nothing, if this node holds one actor of
+        the class only.
 
         Raises: UsageError that says which actors there are; LinkError if an invite's host
         cannot be reached.
@@ -222,22 +225,28 @@ class Node:
             found = self._activate(actor_type, topic)
         return cast("Ref[A]", found)
 
-    def join(self, link: str, *, catch_up: float = CATCH_UP_SECONDS) -> Topic:
+    def join(
+        self, link: str, *, at: str | None = None, catch_up: float = CATCH_UP_SECONDS
+    ) -> Topic:
         """Use an invite and return the id of the actor; nothing is opened yet.
 
+        link: a link, twelve words or a short code. at: where the inviter is, 'host:port';
+        words and codes need it.
         catch_up: seconds to wait for the history up to this device's own rights. When they
         are over it goes on coming, and until it is here this device can only read.
 
-        Raises: UsageError for a link that is none, used or expired; LinkError.
+        Raises: UsageError for an invite that is none, wrong, used or expired; LinkError.
         """
-        invite = parse_invite(link)
+        if at is not None:
+            parse_address(at)
+        invite, code = read_invite(link, at)
         if invite.inviter == self.device:
             raise UsageError(
                 "this invite was given by this very device: use it on another one, or with "
                 "another store"
             )
         before = {topic.topic: self._own_role(topic.topic) for topic in self.status().topics}
-        found = self._command(lambda token: commands.Join(token, invite), _JOIN_SECONDS)
+        found = self._command(lambda token: commands.Join(token, invite, code), _JOIN_SECONDS)
         assert isinstance(found, bytes)
         topic = Topic(found)
         role = before.get(topic)
@@ -349,25 +358,31 @@ class Node:
         """Call `view` with the cell of an actor, between its turns; it must only read."""
         return self._dispatcher.call(topic, view)
 
-    def invite(self, topic: Topic, role: str, lifetime: timedelta) -> str:
-        """Open an invite and return its link."""
+    def invite(self, topic: Topic, role: str, lifetime: timedelta, form: Form) -> str:
+        """Open an invite and return it as a link, words or a code."""
         try:
             wanted = Role[role.upper()]
         except KeyError:
             raise UsageError(
                 f"{role!r} is not a role: use 'reader', 'writer' or 'admin'"
             ) from None
+        if form not in get_args(Form):
+            raise UsageError(f"{form!r} is no form of an invite: use one of {get_args(Form)}")
         if not _LIFETIME_MIN <= lifetime <= _LIFETIME_MAX:
             raise UsageError(
                 f"an invite cannot stay open for {lifetime}: give a minute to a year"
             )
+        if form == "code":
+            code = self._command(lambda token: commands.OfferCode(token, topic, wanted))
+            assert isinstance(code, Code)
+            return invite_text(code, form)
         now = SystemClock().moment().wall
         expires = Wall(now + int(lifetime.total_seconds() * 1000))
         invite = self._command(
             lambda token: commands.OfferInvite(token, topic, wanted, expires)
         )
         assert isinstance(invite, Invite)
-        return format_invite(invite)
+        return invite_text(invite, form)
 
     def members(self, topic: Topic) -> tuple[Member, ...]:
         """Return who takes part in an actor."""

@@ -39,6 +39,7 @@ from comity.api.history import (
     fields_at,
     turns_of,
 )
+from comity.api.joining import Form
 from comity.api.proxy import Proxy
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
@@ -290,14 +291,22 @@ class Ref(Generic[A_co]):
         """Return the canonical bytes of the state: equal on devices with the same log."""
         return self._node.look(self.topic, lambda cell: cell.state_bytes()).get()
 
-    def invite(self, role: str = "writer", *, lifetime: timedelta = INVITE_LIFETIME) -> str:
-        """Return a link that lets one device in, as 'reader', 'writer' or 'admin'.
+    def invite(
+        self,
+        role: str = "writer",
+        *,
+        lifetime: timedelta = INVITE_LIFETIME,
+        form: Form = "link",
+    ) -> str:
+        """Return an invite that lets one device in, as 'reader', 'writer' or 'admin'.
 
-        Hand it over in private: whoever has it first can use it, once.
+        Hand it over in private: whoever has it first can use it, once. form: 'link'; 'words',
+        twelve of them, to be read out or written down; 'code', two words and a number, which
+        works for ten minutes and three tries, whatever `lifetime` says.
 
-        Raises: UsageError for another role, or if this device is no admin.
+        Raises: UsageError for another role or form, or if this device is no admin.
         """
-        return self._node.invite(self.topic, role, lifetime)
+        return self._node.invite(self.topic, role, lifetime, form)
 
     def members(self) -> tuple[Member, ...]:
         """Return who may take part: device, role, and whether it is connected now."""

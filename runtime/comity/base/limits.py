@@ -55,6 +55,11 @@ __all__ = [
     "OUTBOX_COUNT_MAX",
     "PACED_BYTES_MAX",
     "PACED_COUNT_MAX",
+    "PAIR_OPEN_MAX",
+    "PAIR_SLOTS",
+    "PAIR_TIME",
+    "PAIR_TRIES",
+    "PAIR_WORDS",
     "PARENTS_MAX",
     "PASSES_A_MINUTE_MAX",
     "PEERS_RECORD_MAX",
@@ -133,6 +138,21 @@ HALF_OPEN_MAX: Final = 32
 COLD_BACKLOG: Final = 8192
 """Commits beyond the newest run from which on packing waits for no pause: who never rests packs
 a piece every `COLD_WAIT`, a hundredth of the time, and keeps up with what one can write."""
+
+PAIR_TRIES: Final = 3
+"""Answers to tries at one short code: twice as many, and a guess is twice as likely."""
+
+PAIR_TIME: Final = Duration(10 * MINUTE)
+"""How long a short code works: as long as two people take who talk to each other."""
+
+PAIR_OPEN_MAX: Final = 16
+"""Codes of one node that are open at once: each is looked at in a newcomer's handshake."""
+
+PAIR_SLOTS: Final = 99
+"""Numbers that a code may have: two digits are quickly said, and many more than are open."""
+
+PAIR_WORDS: Final = 2048
+"""Words that a code is made of: the BIP39 list, so that no word is easily taken for another."""
 
 COLD_TAIL: Final = 1024
 """Newest commits of an actor that are kept one by one, with their signatures: what live peers

@@ -24,7 +24,7 @@ MISSING: Final = "pages need the extra 'web': pip install 'comity[web]'"
 
 def has_web() -> bool:
     """Tell whether what pages need is installed."""
-    return all(find_spec(each) is not None for each in ("segno", "starlette", "uvicorn"))
+    return all(find_spec(each) is not None for each in ("starlette", "uvicorn"))
 
 
 def page_of_app(

@@ -25,6 +25,8 @@ __all__ = [
     "PERSON_INVITE",
     "PERSON_KCOMMIT",
     "PERSON_NONCE",
+    "PERSON_PAIRED",
+    "PERSON_PAIRING",
     "PERSON_PSK",
     "PERSON_RANGE",
     "PERSON_REF",
@@ -109,6 +111,12 @@ PERSON_SHAPE: Final = b"comity/shape"
 PERSON_ACTOR: Final = b"comity/actor"
 """An actor on a device, in the chain of those that wait for one another."""
 
+PERSON_PAIRED: Final = b"comity/paired"
+"""Seed of the invite that two agreed on by a short code, from the key of CPace."""
+
+PERSON_PAIRING: Final = b"comity/pairing"
+"""Proof that a side of a pairing knew the code, from the same key."""
+
 PERSONS: Final = (
     PERSON_COMMIT,
     PERSON_TOPIC,
@@ -132,6 +140,8 @@ PERSONS: Final = (
     PERSON_REF,
     PERSON_SHAPE,
     PERSON_ACTOR,
+    PERSON_PAIRED,
+    PERSON_PAIRING,
 )
 """All of them; pairwise different."""
 

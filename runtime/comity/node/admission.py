@@ -6,6 +6,7 @@ to either. May not know: how sessions are keyed by a seed, or how a topic is syn
     inviter   open --newcomer asks over a session keyed by the seed--> spent, Welcome
     newcomer  dialling --link open--> asking --Welcome--> joined
               dialling, asking --link gone--> next address --none left--> failed
+              with a code: dialling --link open--> trying --proven--> dialling, by its seed
 
 An invite is spent in the same transaction as the grant that it gives, so it admits one device
 however often the link breaks; the device that spent it may ask again until it expires, in
@@ -22,17 +23,18 @@ from comity.base.clock import Wall
 from comity.base.errors import LinkError, Reason, Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic, short
 from comity.base.limits import READERS_MAX, WELCOME_KEYS_MAX
-from comity.base.ports import Entropy
 from comity.log.entries import AddEntry, Role
-from comity.node import rows
+from comity.node import commands, rows
+from comity.node.codes import Codes
 from comity.node.effects import Answer, Table
+from comity.node.journal import Hand
 from comity.node.links import Link, Links
-from comity.node.prekeys import OwnPrekeys
 from comity.node.replica import Replica
 from comity.node.step import Rows, Step
 from comity.protocol.invite import Invite
+from comity.protocol.pairing import Between, Code, Pairing
 from comity.protocol.session import SEED_BYTES, invite_id, invite_tag
-from comity.wire.records import JoinRequest, Welcome
+from comity.wire.records import JoinRequest, PairAnswer, PairShare, Refusal, Welcome
 
 __all__ = ["Admission", "Founded"]
 
@@ -45,31 +47,37 @@ Founded = Callable[[Step, Welcome], None]
 
 @dataclass(slots=True)
 class _Join:
-    """A join under way."""
+    """A join under way. code: while it is to be proven; pairing: while that is under way."""
 
     token: Token
     invite: Invite
     tried: int
+    code: Code | None = None
+    pairing: Pairing | None = None
     why: str = "no address in the invite"
 
 
 class Admission:
     """The invites and joins of one node."""
 
-    __slots__ = ("_device", "_entropy", "_founded", "_invites", "_joins", "_prekeys")
+    __slots__ = (
+        "_crypto",
+        "_device",
+        "_entropy",
+        "_founded",
+        "_invites",
+        "_joins",
+        "_prekeys",
+        "codes",
+    )
 
-    def __init__(
-        self,
-        device: DeviceId,
-        prekeys: OwnPrekeys,
-        entropy: Entropy,
-        found: Rows,
-        founded: Founded,
-    ) -> None:
+    def __init__(self, hand: Hand, found: Rows, founded: Founded) -> None:
         """Start with the invites of the store."""
-        self._device = device
-        self._prekeys = prekeys
-        self._entropy = entropy
+        self._crypto = hand.crypto
+        self._device = hand.signer.device
+        self._prekeys = hand.prekeys
+        self._entropy = hand.entropy
+        self.codes = Codes(self._device, self._crypto, self._entropy)
         self._founded = founded
         self._invites = {key: rows.decode_invite(value) for key, value in found}
         self._joins: dict[LinkId, _Join] = {}
@@ -93,11 +101,22 @@ class Admission:
         return Invite(self._device, seed, tuple(addresses))
 
     def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
-        """Return the seed of the invite that this tag shows."""
+        """Return the seed of the invite that this tag shows, or the secret of a slot."""
         for row in self._invites.values():
             if invite_tag(row.seed, ephemeral) == tag:
                 return row.seed
-        return None
+        return self.codes.secret_for(tag, ephemeral)
+
+    def pair(self, link: Link, said: PairShare, step: Step, links: Links) -> None:
+        """Answer a newcomer who tries a code; it comes again, by the seed, if it was right."""
+        answer = self.codes.answer(link, said, step)
+        link.admitted = True
+        if isinstance(answer, Rejected):
+            links.say(link, Refusal(answer.reason, answer.detail), step)
+            return
+        record, handle, row = answer
+        self._invites[handle] = row  # durable when it is used: a restart ends the code
+        links.say(link, record, step)
 
     def admit(
         self,
@@ -136,6 +155,8 @@ class Admission:
         spent = replace(row, spent_by=link.peer, grant=grant)
         self._invites[handle] = spent
         step.put(Table.INVITE, handle, rows.encode_invite(spent))
+        for other in self.codes.used(handle):
+            self._invites.pop(other, None)
         return replica, grant
 
     def _expire(self, step: Step) -> None:
@@ -146,14 +167,43 @@ class Admission:
 
     # Joining
 
-    def join(self, step: Step, token: Token, invite: Invite, links: Links) -> None:
+    def join(self, step: Step, command: commands.Join, links: Links) -> None:
         """Use an invite: try its addresses in turn."""
-        self._try(step, _Join(token, invite, 0), links)
+        self._try(step, _Join(command.token, command.invite, 0, command.code), links)
 
     def opened(self, link: Link, step: Step, links: Links) -> None:
-        """A link that was dialled to join is open: ask."""
-        if link.id in self._joins:
+        """A link that was dialled to join is open: ask, or try the code."""
+        join = self._joins.get(link.id)
+        if join is None:
+            return
+        if join.code is None:
             links.say(link, JoinRequest(self._prekeys.newest.public), step)
+            return
+        assert link.peer is not None
+        between = Between(link.key, self._device, link.peer)
+        crypto, entropy = self._crypto, self._entropy
+        join.pairing = Pairing(crypto, entropy, join.code, between, inviting=False)
+        links.say(link, PairShare(join.pairing.share), step)
+
+    def paired(self, link: Link, said: PairAnswer, step: Step, links: Links) -> Rejected | None:
+        """The inviter answered a try: join by the seed, or say that the code is wrong."""
+        join = self._joins.get(link.id)
+        if join is None or join.pairing is None or join.code is None:
+            return Rejected(Reason.OUT_OF_TURN, "an answer to no code")
+        del self._joins[link.id]
+        seed = join.pairing.seed(said.share, said.proof)
+        assert link.peer is not None
+        links.hang_up(link, "the code was tried", step)
+        if seed is None:
+            text = (
+                f"this is not the code that {short(link.peer)} shows at number "
+                f"{join.code.slot}: read it again; three tries are all there are"
+            )
+            step.act(Answer(join.token, UsageError(text)))
+            return None
+        invite = Invite(link.peer, seed, (link.address,))
+        self._try(step, _Join(join.token, invite, 0), links)
+        return None
 
     def welcomed(self, link: Link, welcome: Welcome, step: Step) -> Rejected | None:
         """The inviter let this device in."""
@@ -179,17 +229,28 @@ class Admission:
 
     def _try(self, step: Step, join: _Join, links: Links) -> None:
         if join.tried == len(join.invite.addresses):
-            text = (
-                f"device {short(join.invite.inviter)}, who gave the invite, cannot be reached "
-                f"({join.why}): it must be running while you join; if it is, it has moved: ask "
-                "for a new invite"
-            )
+            text = _unreachable(join)
             step.act(Answer(join.token, LinkError(text, retry=True)))
             return
         address = join.invite.addresses[join.tried]
         join.tried += 1
         link = links.join(address, join.invite.inviter, join.invite.seed, step)
         self._joins[link] = join
+
+
+def _unreachable(join: _Join) -> str:
+    """Say that nobody answered at any address of an invite."""
+    if join.code is not None:
+        return (
+            f"nobody who can be reached has code {join.code.slot} open ({join.why}): a code "
+            "works for ten minutes, three tries and one device; ask for another"
+        )
+    inviter = join.invite.inviter
+    named = "the device" if inviter is None else f"device {short(inviter)}"
+    return (
+        f"{named}, who gave the invite, cannot be reached ({join.why}): it must be running "
+        "while you join; if it is, it has moved: ask for a new invite"
+    )
 
 
 def _is_member(replica: Replica, device: DeviceId) -> bool:

@@ -17,6 +17,7 @@ from comity.base.ids import ID_BYTES, CommitId, DeviceId, Token, Topic
 from comity.log.entries import Role
 from comity.log.graph import Graph
 from comity.protocol.invite import Invite
+from comity.protocol.pairing import Code
 
 __all__ = [
     "Activate",
@@ -34,6 +35,7 @@ __all__ = [
     "LogCommit",
     "Member",
     "NodeStatus",
+    "OfferCode",
     "OfferInvite",
     "Past",
     "ReadPast",
@@ -81,11 +83,24 @@ class OfferInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferCode:
+    """Open a short code for one device. Result: a `Code`."""
+
+    token: Token
+    topic: Topic
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
-    """Use an invite. Result: the `Topic`; a LinkError if the inviter cannot be reached."""
+    """Use an invite. Result: the `Topic`; a LinkError if the inviter cannot be reached.
+
+    code: the short code that is to be proven first; the invite's seed is its slot's then.
+    """
 
     token: Token
     invite: Invite
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +245,7 @@ Command = (
     | Activate
     | Deactivate
     | OfferInvite
+    | OfferCode
     | Join
     | Remove
     | DescribeLog

@@ -31,7 +31,17 @@ from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
 from comity.node.syncing import Syncing
 from comity.protocol.session import Endpoint
-from comity.wire.records import Codec, Commit, JoinRequest, Peers, Record, Refusal, Welcome
+from comity.wire.records import (
+    Codec,
+    Commit,
+    JoinRequest,
+    PairAnswer,
+    PairShare,
+    Peers,
+    Record,
+    Refusal,
+    Welcome,
+)
 
 __all__ = ["Desk"]
 
@@ -84,13 +94,7 @@ class Desk:
         self._peers: dict[DeviceId, str] = {}
         self._relays: dict[str, None] = {}
         self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
-        self._admission = Admission(
-            self.device,
-            hand.prekeys,
-            hand.entropy,
-            found.get(Table.INVITE, ()),
-            self._founded,
-        )
+        self._admission = Admission(hand, found.get(Table.INVITE, ()), self._founded)
         self._rebuild(found)
 
     # What is held
@@ -232,6 +236,10 @@ class Desk:
             case Welcome():
                 link.admitted = True
                 return self._admission.welcomed(link, record, step)
+            case PairShare():
+                self._admission.pair(link, record, step, self.links)
+            case PairAnswer():
+                return self._admission.paired(link, record, step, self.links)
             case Peers():
                 self._learn_peers(link, record, step)
             case Refusal(reason, detail, tag) if not tag:
@@ -357,10 +365,10 @@ class Desk:
                 return self._activate(topic, step)
             case commands.Deactivate(_, topic):
                 return self._deactivate(topic, step)
-            case commands.OfferInvite():
+            case commands.OfferInvite() | commands.OfferCode():
                 return self._offer(command, step)
-            case commands.Join(token, invite):
-                self._admission.join(step, token, invite, self.links)
+            case commands.Join():
+                self._admission.join(step, command, self.links)
                 return None
             case commands.Remove():
                 return self._remove(command, step)
@@ -412,7 +420,7 @@ class Desk:
             step.touch(topic)
         return True
 
-    def _offer(self, command: commands.OfferInvite, step: Step) -> object:
+    def _offer(self, command: commands.OfferInvite | commands.OfferCode, step: Step) -> object:
         replica = self._replicas.get(command.topic)
         if replica is None:
             return self._unknown(command.topic)
@@ -428,6 +436,8 @@ class Desk:
                 "this node takes no connections, so nobody could use the invite: start it "
                 "with an address to listen at"
             )
+        if isinstance(command, commands.OfferCode):
+            return self._admission.codes.offer(step, command.topic, command.role)
         return self._admission.offer(
             step, command.topic, command.role, command.expires, (self._address,)
         )

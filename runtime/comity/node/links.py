@@ -47,6 +47,8 @@ from comity.wire.records import (
     KeyRequest,
     Keys,
     Mail,
+    PairAnswer,
+    PairShare,
     Peers,
     Receipt,
     Reconcile,
@@ -194,8 +196,11 @@ class Links:
             self._dialer.add(address, device, purpose, step.instant)
             self._call(step)
 
-    def join(self, address: str, inviter: DeviceId, seed: bytes, step: Step) -> LinkId:
-        """Make one link to an inviter, keyed by the seed of the invite."""
+    def join(self, address: str, inviter: DeviceId | None, seed: bytes, step: Step) -> LinkId:
+        """Make one link to an inviter, keyed by the seed of the invite.
+
+        inviter: who must answer; None if whoever has the seed may.
+        """
         return self._dial(
             step, Link(self._number(), address, Purpose.JOIN, expected=inviter, seed=seed)
         )
@@ -429,7 +434,7 @@ def _size(record: Record) -> int:
             return len(record.keys) * 2 * _ITEM_BYTES + addresses * _ADDRESS_BYTES
         case Mail(envelope):
             return len(envelope)
-        case Since() | JoinRequest() | Acknowledge():
+        case Since() | JoinRequest() | Acknowledge() | PairShare() | PairAnswer():
             return _ITEM_BYTES
         case _:
             assert_never(record)

@@ -64,6 +64,8 @@ from comity.wire.records import (
     KeyRequest,
     Keys,
     Mail,
+    PairAnswer,
+    PairShare,
     Peers,
     Receipt,
     Reconcile,
@@ -284,7 +286,9 @@ class Syncing:
                 return self._hear_subscribe(link, topics, step)
             case KeyRequest() | Keys():
                 return self._hear_keys(link, record, step)
-            case JoinRequest() | Welcome() | Peers() | Mail() | Acknowledge():
+            case JoinRequest() | Welcome() | PairShare() | PairAnswer():
+                return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
+            case Peers() | Mail() | Acknowledge():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
             case Summary() | Since() | Reconcile() | Want() | Commits() | Runs() | Receipt():
                 return self._hear_topic(link, record, step)

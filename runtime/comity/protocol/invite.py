@@ -33,25 +33,29 @@ _ADDRESS_BYTES_MAX: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """Who invites, where they can be reached, and the secret that proves the invitation."""
+    """Who invites, where they can be reached, and the secret that proves the invitation.
 
-    inviter: DeviceId
+    inviter: None where only the seed was said: then whoever has it may answer.
+    """
+
+    inviter: DeviceId | None
     seed: bytes = field(repr=False)
     addresses: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Hold to the widths that the text form has."""
-        assert len(self.inviter) == 32
+        assert self.inviter is None or len(self.inviter) == 32
         assert len(self.seed) == SEED_BYTES
         assert len(self.addresses) <= _ADDRESSES_MAX
 
     def __str__(self) -> str:
         """Name the inviter; never the seed."""
-        return f"invite of {short(self.inviter)}"
+        return "invite" if self.inviter is None else f"invite of {short(self.inviter)}"
 
 
 def format_invite(invite: Invite) -> str:
     """Write an invite as a link."""
+    assert invite.inviter is not None, "a link names who must answer"
     body = bytearray((_VERSION,))
     body += invite.inviter + invite.seed
     body.append(len(invite.addresses))

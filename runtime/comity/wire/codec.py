@@ -111,10 +111,6 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(key_request=pb.KeyRequest(tag=tag, epochs=epochs))
         case records.Keys(tag, keys):
             return pb.Record(keys=pb.Keys(tag=tag, keys=_write_keys(keys)))
-        case records.JoinRequest(prekey):
-            return pb.Record(join_request=pb.JoinRequest(prekey=prekey))
-        case records.Welcome():
-            return pb.Record(welcome=_write_welcome(record))
         case records.Peers(peers):
             return pb.Record(peers=pb.Peers(peers=_write_peers(peers)))
         case records.Refusal(reason, detail, tag, ids):
@@ -123,6 +119,13 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(refusal=refusal)
         case records.Mail() | records.Acknowledge():
             return _write_delivery(record)
+        case (
+            records.JoinRequest()
+            | records.Welcome()
+            | records.PairShare()
+            | records.PairAnswer()
+        ):
+            return _write_joining(record)
 
 
 def _write_history(record: records.Commits | records.Runs) -> pb.Record:
@@ -138,6 +141,20 @@ def _write_delivery(record: records.Mail | records.Acknowledge) -> pb.Record:
         return pb.Record(mail=pb.Mail(envelope=record.envelope))
     said = pb.Acknowledge(handled=record.handled, received=record.received)
     return pb.Record(acknowledge=said)
+
+
+def _write_joining(
+    record: records.JoinRequest | records.Welcome | records.PairShare | records.PairAnswer,
+) -> pb.Record:
+    match record:
+        case records.JoinRequest(prekey):
+            return pb.Record(join_request=pb.JoinRequest(prekey=prekey))
+        case records.Welcome():
+            return pb.Record(welcome=_write_welcome(record))
+        case records.PairShare(share):
+            return pb.Record(pair_share=pb.PairShare(share=share))
+        case records.PairAnswer(share, proof):
+            return pb.Record(pair_answer=pb.PairAnswer(share=share, proof=proof))
 
 
 def _shortened(detail: str) -> str:
@@ -354,6 +371,15 @@ def _read_acknowledge(said: pb.Acknowledge) -> Record:
     return records.Acknowledge(said.handled, said.received)
 
 
+def _read_pair_share(said: pb.PairShare) -> Record:
+    return records.PairShare(_fixed(said.share, KEY_BYTES, "a share"))
+
+
+def _read_pair_answer(said: pb.PairAnswer) -> Record:
+    share = _fixed(said.share, KEY_BYTES, "a share")
+    return records.PairAnswer(share, _fixed(said.proof, _TAG_BYTES, "a proof"))
+
+
 _READERS: Final = cast(
     "dict[str, Callable[[object], Record]]",
     {
@@ -374,5 +400,7 @@ _READERS: Final = cast(
         "refusal": _read_refusal,
         "mail": _read_mail,
         "acknowledge": _read_acknowledge,
+        "pair_share": _read_pair_share,
+        "pair_answer": _read_pair_answer,
     },
 )

@@ -27,6 +27,8 @@ __all__ = [
     "KeyRequest",
     "Keys",
     "Mail",
+    "PairAnswer",
+    "PairShare",
     "Peers",
     "Receipt",
     "Reconcile",
@@ -202,6 +204,24 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
+class PairShare:
+    """Try a short code, in a session keyed by the public secret of its number.
+
+    share: 32 bytes, of CPace.
+    """
+
+    share: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PairAnswer:
+    """The inviter's side of a try: one of three. share: 32 bytes. proof: 16 bytes."""
+
+    share: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
     """Where members may be dialled: hints, never authority. At most 256.
 
@@ -259,6 +279,8 @@ Record = (
     | Refusal
     | Mail
     | Acknowledge
+    | PairShare
+    | PairAnswer
 )
 """Everything that one node can say to another."""
 

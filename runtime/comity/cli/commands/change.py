@@ -20,15 +20,32 @@ __all__ = ["adopt", "invite", "redo", "remove", "restore", "stop", "undo"]
     "--hours", type=float, default=168.0, show_default=True,
     help="How long the link works: a minute (0.02) to a year (8784).",
 )  # fmt: skip
+@click.option(
+    "--words", "as_words", is_flag=True, help="Twelve words instead, to read out or write down."
+)
+@click.option(
+    "--code", is_flag=True,
+    help="Two words and a number instead, for ten minutes and three tries.",
+)  # fmt: skip
+@click.option("--qr", is_flag=True, help="Draw the link as a QR code, too.")
 @actor_option
 @access_options
 @json_option
-def invite(
-    *, access: Access, role: str, hours: float, actor: str | None, as_json: bool
+def invite(  # noqa: PLR0913  (one for each option)
+    *,
+    access: Access,
+    role: str,
+    hours: float,
+    as_words: bool,
+    code: bool,
+    qr: bool,
+    actor: str | None,
+    as_json: bool,
 ) -> None:
     """Print a link that lets one device in, as ROLE (reader, writer or admin).
 
-    Hand it over in private: whoever has it first can use it, once.
+    Hand it over in private: whoever has it first can use it, once. Words and a code do not
+    say where this device is: its address is printed beside them.
     """
     from comity.base.errors import UsageError
     from comity.cli.reach import running
@@ -40,11 +57,33 @@ def invite(
             f"no node runs on {access.store}, so nobody could use the invite: start it with "
             f"`comity run TARGET --store {quoted(access.store)}`"
         )
-    found = ask({"do": "invite", "role": role, "hours": hours, "actor": actor})
+    if as_words + code + qr > 1:
+        raise UsageError("--words, --code and --qr are three ways to hand over: give one")
+    request = {"do": "invite", "role": role, "hours": hours, "actor": actor}
+    found = ask({**request, "form": "words" if as_words else "code" if code else "link"})
     if as_json:
         print_json(found)
-    else:
-        click.echo(found["link"])
+        return
+    click.echo(found["link"])
+    if qr:
+        _draw(found["link"])
+    if as_words or code:
+        shown = quoted(found["link"])
+        click.echo(
+            f"on the other device:  comity join {shown} TARGET --at {found['address']}",
+            err=True,
+        )
+
+
+def _draw(text: str) -> None:
+    """Draw a QR code in the terminal; half blocks, so that it is square and small."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text, error="l").terminal(drawn, compact=True, border=2)
+    click.echo(drawn.getvalue(), nl=False)
 
 
 @click.command(short_help="Remove a device from an actor, and change the key.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 _PACKAGES: Final = ("comity", "grpcio", "protobuf", "pykka", "PyNaCl")
-_WEB: Final = ("starlette", "uvicorn", "segno")
+_WEB: Final = ("starlette", "uvicorn")
 _LOG: Final = 200
 _MARKS: Final = {"good": ("ok", "green"), "notice": ("--", "yellow"), "bad": ("!!", "red")}
 

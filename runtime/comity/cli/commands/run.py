@@ -31,6 +31,7 @@ class Wanted:
     link: str | None
     actor: str | None
     create: bool
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Shown:
 
     port: int | None
     opens: bool
+
+
+_AT = click.option(
+    "--at", metavar="HOST:PORT", help="Where the inviter is: for words and codes."
+)
 
 
 @click.command(
@@ -58,6 +64,7 @@ class Shown:
     help="A relay that keeps the actor available while this node is away; again for more.",
 )  # fmt: skip
 @click.option("--join", "link", metavar="LINK", help="An invite to somebody else's actor.")
+@_AT
 @click.option("--create", is_flag=True, help="Create another actor, though there is one.")
 @click.option(
     "--page-port", metavar="PORT", type=click.IntRange(0, 65535), default=0, show_default=True,
@@ -79,6 +86,7 @@ def run(  # noqa: PLR0913  (one for each option)
     advertise: str | None,
     relays: tuple[str, ...],
     link: str | None,
+    at: str | None,
     create: bool,
     page_port: int,
     no_page: bool,
@@ -97,7 +105,7 @@ def run(  # noqa: PLR0913  (one for each option)
         raise click.NoSuchOption(method)
     from comity.cli.target import load_actor
 
-    wanted = Wanted(target, load_actor(target), link, actor, create)
+    wanted = Wanted(target, load_actor(target), link, actor, create, at)
     if method is not None:
         _send(access, wanted, method, words, relays=relays, as_json=as_json)
     else:
@@ -109,26 +117,35 @@ def run(  # noqa: PLR0913  (one for each option)
 @click.command(short_help="Take part in somebody's actor, by an invite.")
 @click.argument("link")
 @click.argument("target")
+@_AT
 @access_options
-def join(*, access: Access, link: str, target: str) -> None:
+@json_option
+def join(*, access: Access, link: str, target: str, at: str | None, as_json: bool) -> None:
     """Take part in somebody's actor by the LINK of an invite; TARGET is its class.
 
-    The inviter must be running. Afterwards `comity run TARGET` hosts it here.
+    LINK is what `comity invite` printed: a link, twelve words in quotes, or a code. The
+    inviter must be running. Afterwards `comity run TARGET` hosts it here.
     """
+    from comity.api.joining import read_invite
     from comity.cli.reach import open_node, running
-    from comity.cli.show import quoted
+    from comity.cli.show import print_json, quoted
     from comity.cli.target import load_actor
-    from comity.protocol.invite import parse_invite
 
-    parse_invite(link)
-    wanted = Wanted(target, load_actor(target), link, None, create=False)
+    read_invite(link, at)
+    wanted = Wanted(target, load_actor(target), link, None, create=False, at=at)
     ask = running(access.store)
     if ask is not None:
-        topic = ask({"do": "join", "link": link})["actor"]
+        topic = ask({"do": "join", "link": link, "at": at})["actor"]
+        if as_json:
+            print_json({"actor": topic})
+            return
         click.echo(f"joined actor {topic[:8]}: the node that runs on {access.store} syncs it")
         return
     with open_node(access, listen=None) as node:
         ref, how = _open(node, wanted)
+        if as_json:
+            print_json({"actor": ref.topic.hex()})
+            return
         click.echo(f"{how} {ref.actor_type.name} {ref.topic.hex()[:8]}")
     click.echo(f"host it with:  comity run {quoted(target)} --store {quoted(access.store)}")
 
@@ -238,7 +255,7 @@ def _open(node: Node, wanted: Wanted) -> tuple[Ref[Actor], str]:
     from comity.actor.actor_type import ActorType
 
     if wanted.link is not None:
-        topic = node.join(wanted.link)
+        topic = node.join(wanted.link, at=wanted.at)
         ref = node.open(wanted.actor_class, topic)
         caught_up = any(member.device == node.device for member in ref.members())
         return ref, "joined" if caught_up else "joined (history still coming)"

@@ -73,7 +73,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
-    """Numbers 1..15 take one byte of tag. 1..8 and 11 are sync, 9 and 10 keys, 12..14 joining, 15 refusals; 16..31 are
+    """Numbers 1..15 take one byte of tag. 1..8 and 11 are sync, 9 and 10 keys, 12..14, 32 and 33 joining, 15 refusals; 16..31 are
     kept for envelopes, 32..47 for relays, 48..63 for the overlay.
     """
 
@@ -96,6 +96,8 @@ class Record(_message.Message):
     REFUSAL_FIELD_NUMBER: _builtins.int
     MAIL_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
+    PAIR_SHARE_FIELD_NUMBER: _builtins.int
+    PAIR_ANSWER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def announce(self) -> Global___Announce: ...
     @_builtins.property
@@ -130,6 +132,10 @@ class Record(_message.Message):
     def mail(self) -> Global___Mail: ...
     @_builtins.property
     def acknowledge(self) -> Global___Acknowledge: ...
+    @_builtins.property
+    def pair_share(self) -> Global___PairShare: ...
+    @_builtins.property
+    def pair_answer(self) -> Global___PairAnswer: ...
     def __init__(
         self,
         *,
@@ -150,12 +156,14 @@ class Record(_message.Message):
         refusal: Global___Refusal | None = ...,
         mail: Global___Mail | None = ...,
         acknowledge: Global___Acknowledge | None = ...,
+        pair_share: Global___PairShare | None = ...,
+        pair_answer: Global___PairAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "runs", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "runs", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge", "pair_share", "pair_answer"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -518,6 +526,54 @@ class JoinRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JoinRequest: _TypeAlias = JoinRequest  # noqa: Y015
+
+@_typing.final
+class PairShare(_message.Message):
+    """Try a short code, in a session keyed by the public secret of its number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    share: _builtins.bytes
+    """32 bytes, of CPace"""
+    def __init__(
+        self,
+        *,
+        share: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairShare: _TypeAlias = PairShare  # noqa: Y015
+
+@_typing.final
+class PairAnswer(_message.Message):
+    """The other side of a try."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    share: _builtins.bytes
+    """32 bytes"""
+    proof: _builtins.bytes
+    """16 bytes: the sender has the same code"""
+    def __init__(
+        self,
+        *,
+        share: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairAnswer: _TypeAlias = PairAnswer  # noqa: Y015
 
 @_typing.final
 class EpochKey(_message.Message):
