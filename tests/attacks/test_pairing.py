@@ -17,7 +17,7 @@ from comity.wire import records
 from comity_chaos.scene import Part
 from comity_chaos.sim import Sim, SimRef
 from tests.attacks.attacker import Attacker
-from tests.attacks.claims import agree, attack, both, claim, expel, journal_of
+from tests.attacks.claims import agree, always, attack, both, claim, expel, journal_of
 from tests.node.ledger import Ledger
 
 _YEAR_MS = 365 * 24 * 3600 * 1000
@@ -62,7 +62,7 @@ def test_a_wrong_code_thrice(*, defended: bool, monkeypatch: pytest.MonkeyPatch)
 def test_a_code_used_twice(*, defended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A code lets one device in, with the role that it was made for; the second learns it."""
     if not defended:
-        monkeypatch.setattr(Codes, "used", lambda *_: ())
+        monkeypatch.setattr(Codes, "used", always(answer=()))
     breaks = "a code lets one device in"
     with (
         attack(defended=defended, breaks=breaks),

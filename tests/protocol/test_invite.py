@@ -44,6 +44,7 @@ def body_of(invite: Invite, *, version: int = 1) -> bytes:
     """Lay an invite out by hand, as the module's docstring says."""
     hosts = [address.encode() for address in invite.addresses]
     tail = b"".join(bytes((len(host),)) + host for host in hosts)
+    assert invite.inviter is not None
     return bytes((version,)) + invite.inviter + invite.seed + bytes((len(hosts),)) + tail
 
 
