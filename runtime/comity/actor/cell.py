@@ -58,7 +58,7 @@ _REACTION_HINT: Final = (
 _OWNERS: Final[Mapping[str, Callable[..., Any]]] = {EDIT: edit_field, RESTORE: restore_fields}
 """Messages that no class has: of the owner of the node, beside the app."""
 
-_SILENT: Final = Outcome(None, None, 0, b"")
+_SILENT: Final = (Outcome(None, None, 0, b""), None)
 
 
 @unique
@@ -68,6 +68,11 @@ class Phase(Enum):
     STARTING = "starting"
     RUNNING = "running"
     WAITING = "waiting"
+
+
+_NO_TURNS: Final[dict[int, int]] = {}
+_NOTHING_HIDDEN: Final[dict[int, tuple[int, ...]]] = {}
+"""What an idle actor has, shared by all and never written: most actors are idle."""
 
 
 class _Places:
@@ -93,10 +98,8 @@ class _Places:
         self.graph: Graph | None = None
         self.commits: list[int] = []
         self.indexes: list[int] = []
-        self.first_turns: dict[int, int] = {}
-        self.last_turns: dict[int, int] = {}
-        self._hidden: dict[int, tuple[int, ...]] = {}
-        self._withdrawn: dict[int, tuple[int, ...]] = {}
+        self.first_turns = self.last_turns = _NO_TURNS
+        self._hidden = self._withdrawn = _NOTHING_HIDDEN
         self._given: tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]] = (
             (),
             (),
@@ -148,6 +151,8 @@ class _Places:
                 ]
             )
             self._given = hidden, turns, withdrawn
+        if self._hidden is _NOTHING_HIDDEN:
+            self._hidden, self._withdrawn = {}, {}
         self._hidden[commit] = turns
         if withdrawn:
             self._withdrawn[commit] = withdrawn
@@ -185,9 +190,7 @@ class _Places:
         self.commits.append(commit)
         self.indexes.append(index)
         if commit >= 0:
-            self.last_turns[commit] = turn
-            if index == 0:
-                self.first_turns[commit] = turn
+            self._note(turn, commit, index)
         return turn
 
     def bind(self, turn: int, commit: int, index: int) -> None:
@@ -195,6 +198,11 @@ class _Places:
         assert self.commits[turn] == -1
         self.commits[turn] = commit
         self.indexes[turn] = index
+        self._note(turn, commit, index)
+
+    def _note(self, turn: int, commit: int, index: int) -> None:
+        if self.last_turns is _NO_TURNS:
+            self.first_turns, self.last_turns = {}, {}
         self.last_turns[commit] = turn
         if index == 0:
             self.first_turns[commit] = turn
@@ -209,17 +217,23 @@ class Cell:
         "_device",
         "_handler",
         "_listeners",
-        "_news",
         "_own",
         "_phase",
         "_places",
         "_serial",
-        "_silent",
         "_state",
         "_type",
+        "news",
+        "silent",
         "surroundings",
         "topic",
     )
+
+    news: News | None
+    """What changed in watched fields; None while nobody watches."""
+
+    silent: tuple[Outcome, None]
+    """What `run` returned last of a turn that wrote nothing and says nothing: most are so."""
 
     surroundings: Surroundings | None
     """What serves the actor; whoever hosts the cell sets it."""
@@ -233,11 +247,11 @@ class Cell:
         self._phase = Phase.STARTING
         self._beat: int = 0
         self._serial = 0
-        self._own: dict[int, int] = {}
+        self._own: dict[int, int] | None = None
         self._device: DeviceId | None = None
         self._listeners: tuple[Listener, ...] = ()
-        self._news: News | None = None
-        self._silent = _SILENT  # how most turns end; made once for each serial
+        self.news = None
+        self.silent = _SILENT
         self._handler: Handler | None = None
         self.surroundings = None
         self._actor = actor_type.cls()
@@ -343,7 +357,7 @@ class Cell:
     @property
     def has_news(self) -> bool:
         """Whether a watched field changed since `take_news`."""
-        return self._news is not None and len(self._news) > 0
+        return self.news is not None and len(self.news) > 0
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -365,7 +379,7 @@ class Cell:
 
     def take_news(self) -> tuple[FieldChange, ...]:
         """Return what changed in watched fields, at most one change of a field."""
-        return () if self._news is None else self._news.take()
+        return () if self.news is None else self.news.take()
 
     def react(self, news: Sequence[FieldChange]) -> list[tuple[str, Exception]]:
         """Run the `on_change` methods of these fields; return which ones raised what."""
@@ -384,12 +398,12 @@ class Cell:
     def _rest(self) -> None:
         """Watch nothing any more if nobody is left to be told."""
         if not self._listeners and not self._type.reactions:
-            self._news = None
+            self.news = None
 
     def _watching(self) -> News:
-        if self._news is None:
-            self._news = News(self._state)
-        return self._news
+        if self.news is None:
+            self.news = News(self._state)
+        return self.news
 
     # Reading
 
@@ -435,9 +449,9 @@ class Cell:
                     changes.extend(self._state.show(turn))
             else:
                 changes.extend(self._state.show(first_turns[shown] + index, undone=True))
-        if self._news is not None and self._phase is not Phase.STARTING:
+        if self.news is not None and self._phase is not Phase.STARTING:
             for change in changes:
-                self._news.note(change, self._places.author(change.turn))
+                self.news.note(change, self._places.author(change.turn))
         self._state.may_write = fold.may_write
         self._device = fold.device
         if fold.device is not None:
@@ -450,7 +464,8 @@ class Cell:
     def check(self) -> None:
         """Assert the invariants of the cell and its state."""
         assert len(self._places.commits) == len(self._places.indexes)
-        assert all(self._places.commits[turn] == -1 for turn in self._own.values())
+        own = self._own or {}
+        assert all(self._places.commits[turn] == -1 for turn in own.values())
         self._state.check()
 
     def _turn(
@@ -460,8 +475,9 @@ class Cell:
         keywords: Mapping[str, Any],
     ) -> tuple[Outcome, TurnEnded | None]:
         assert self._phase is Phase.RUNNING
+        writer = self._state.writer
         turn = len(self._places.commits)
-        self._state.begin(turn)
+        writer.begin(turn)
         attributes = vars(self._actor)
         known = len(attributes)
         awaits: Paused | None = None
@@ -483,23 +499,30 @@ class Cell:
             return Outcome(None, error, self._serial, b""), None
         if awaits is None:
             self._handler = None
-        operations = self._state.commit()
+        if not writer.entered:  # as most turns do not
+            writer.end()
+            if value is None and awaits is None:
+                return self._end_silently()
+        operations = self._state.commit() if writer.turn == turn else b""
         if not operations:
-            if value is not None or awaits is not None:
-                return Outcome(value, None, self._serial, b"", awaits), None
-            silent = self._silent
-            if silent.serial != self._serial:
-                silent = self._silent = Outcome(None, None, self._serial, b"")
-            return silent, None
+            return Outcome(value, None, self._serial, b"", awaits), None
         placed = self._places.append(-1, 0)
         assert placed == turn
         self._serial += 1
+        if self._own is None:
+            self._own = {}
         self._own[self._serial] = turn
-        if self._news is not None:
+        if self.news is not None:
             for change in self._state.told(turn, operations):
-                self._news.note(change, self._device)
+                self.news.note(change, self._device)
         ended = TurnEnded(self.topic, self._serial, self._beat, operations)
         return Outcome(value, None, self._serial, operations, awaits), ended
+
+    def _end_silently(self) -> tuple[Outcome, None]:
+        """Return how a turn ended that wrote nothing and says nothing; one for each serial."""
+        if self.silent[0].serial != self._serial:
+            self.silent = Outcome(None, None, self._serial, b""), None
+        return self.silent
 
     def _beyond(self, value: object) -> tuple[object, Paused | None]:
         """Return what a handler brought that is no plain value, and what it awaits."""
@@ -546,6 +569,7 @@ class Cell:
         for binding in fold.bindings:
             self._places.hide_before(binding.commit, binding.hidden)
             for index, serial in enumerate(range(binding.first, binding.last + 1)):
+                assert self._own is not None
                 turn = self._own.pop(serial)
                 self._places.bind(turn, binding.commit, index)
                 self._state.bound(turn)

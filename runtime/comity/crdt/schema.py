@@ -11,6 +11,7 @@ Source: PROTOCOL section 2 (field id), API 'A whole application'.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -30,11 +31,17 @@ class Field:
     """One replicated field.
 
     name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
+    label: what errors call it.
     """
 
     name: str
     tag: bytes
     shape: Shape
+    label: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the label once: there may be a million actors of a class."""
+        object.__setattr__(self, "label", f"{self.shape.kind.__name__} {self.name!r}")
 
     @property
     def law(self) -> str:
@@ -42,15 +49,16 @@ class Field:
         return self.shape.law
 
     def make(
-        self, writer: Writer, causality: Causality, hidden: set[int], withdrawn: set[int]
+        self, writer: Writer, causality: Causality, hidden: set[int], withdrawn: set[int] | None
     ) -> tuple[Law, object]:
         """Return the empty state of the field in one actor, and the view of it.
 
-        hidden, withdrawn: as in `State`.
+        hidden, withdrawn: as in `State`; the latter matters to those that heed it only.
         """
-        label = f"{self.shape.kind.__name__} {self.name!r}"
+        label = self.label
         if self.shape.kind is BoundedCounter:
             assert isinstance(self.shape.default, int)
+            assert withdrawn is not None
             escrow = Escrow(causality, withdrawn)
             bounded = BoundedLaw(label, self.tag, self.shape.default, writer, escrow)
             return bounded, BoundedCounter(bounded)
@@ -58,9 +66,13 @@ class Field:
 
 
 class Schema:
-    """The fields of one actor class, in the order of their declaration."""
+    """The fields of one actor class, in the order of their declaration.
 
-    __slots__ = ("_options", "fields", "owner")
+    places: where each is among them, and its name, by tag; tags ascend.
+    heeds_withdrawn: whether some field asks which turns authority hid, undone or not.
+    """
+
+    __slots__ = ("_options", "fields", "heeds_withdrawn", "owner", "places")
 
     def __init__(
         self, owner: str, fields: tuple[Field, ...], options: dict[str, FieldOptions]
@@ -69,6 +81,9 @@ class Schema:
         self.owner = owner
         self.fields = fields
         self._options = options
+        self.heeds_withdrawn = any(each.shape.kind is BoundedCounter for each in fields)
+        numbered = sorted(enumerate(fields), key=lambda pair: pair[1].tag)
+        self.places = {each.tag: (index, each.name) for index, each in numbered}
 
     @classmethod
     def from_hints(

@@ -85,86 +85,85 @@ _change: Final[Callable[[type[Change], tuple[object, ...]], Change]] = tuple.__n
 """Makes a named tuple in half the time: one is made for every turn of every replica."""
 
 
+_NOTHING_UNKNOWN: Final[dict[bytes, int]] = {}
+"""What most actors have, shared by all and never written."""
+
+
 class State:
     """All fields of one actor on one device."""
 
     __slots__ = (
-        "_by_tag",
         "_hidden",
         "_last",
         "_nested",
         "_settled",
         "_undone",
         "_withdrawn",
-        "_writer",
         "laws",
         "schema",
         "unknown",
         "views",
+        "writer",
     )
 
     def __init__(self, schema: Schema, causality: Causality) -> None:
         """Start with every field empty."""
         self.schema = schema
-        self._writer = Writer()
+        self.writer = Writer()
         self._hidden: set[int] = set()
-        self._undone: set[int] = set()
-        self._withdrawn: set[int] = set()
-        self.unknown: dict[bytes, int] = {}
+        self._undone: set[int] | None = None
+        self._withdrawn: set[int] | None = set() if schema.heeds_withdrawn else None
+        self.unknown = _NOTHING_UNKNOWN
         self._last = -1
         self._settled = -1
         made = [
-            each.make(self._writer, causality, self._hidden, self._withdrawn)
+            each.make(self.writer, causality, self._hidden, self._withdrawn)
             for each in schema.fields
         ]
         self.laws: tuple[Law, ...] = tuple(law for law, _ in made)
         self.views: tuple[object, ...] = tuple(view for _, view in made)
-        self._nested = tuple(law for law in self.laws if isinstance(law, _NESTED))
-        ordered = sorted(
-            zip(schema.fields, self.laws, strict=True), key=lambda pair: pair[0].tag
-        )
-        self._by_tag = {each.tag: (law, each.name) for each, law in ordered}
+        self._nested = tuple([law for law in self.laws if isinstance(law, _NESTED)])
 
     @property
     def may_write(self) -> bool:
         """Whether turns of this device may write."""
-        return self._writer.may_write
+        return self.writer.may_write
 
     @may_write.setter
     def may_write(self, may_write: bool) -> None:
-        self._writer.may_write = may_write
+        self.writer.may_write = may_write
 
     @property
     def hint(self) -> str:
         """What an error says to whoever writes while no turn is open."""
-        return self._writer.hint
+        return self.writer.hint
 
     @hint.setter
     def hint(self, hint: str) -> None:
-        self._writer.hint = hint
+        self.writer.hint = hint
 
     @property
     def device(self) -> DeviceId:
         """The device whose turns are run here; known before the first of them."""
-        return self._writer.device
+        return self.writer.device
 
     @device.setter
     def device(self, device: DeviceId) -> None:
-        self._writer.device = device
+        self.writer.device = device
 
     # ------------------------------------------------------------------ turns of this device
 
     def begin(self, turn: int) -> None:
         """Open a local turn. turn: the next number of the cell."""
         assert turn > self._last
-        self._writer.begin(turn)
+        self.writer.begin(turn)
 
     def commit(self) -> bytes:
         """Close the turn, keep its writes and return them encoded; empty if there are none.
 
         A turn without operations leaves its number to the next one.
         """
-        writer = self._writer
+        writer = self.writer
         encoded = b""
         entered = writer.entered
         if not entered:
@@ -184,9 +183,9 @@ class State:
 
     def rollback(self) -> None:
         """Close the turn and take back all its writes."""
-        for field in self._writer.entered:
+        for field in self.writer.entered:
             field.rollback()
-        self._writer.end()
+        self.writer.end()
 
     def told(self, turn: int, operations: bytes) -> tuple[Change, ...]:
         """Return what a turn of this device did, from what `commit` returned. Changes nothing.
@@ -207,15 +206,16 @@ class State:
         Never fails on a peer's bytes: what is malformed is reported as REFUSED.
         """
         assert turn > self._last
-        assert self._writer.turn < 0
+        assert self.writer.turn < 0
         self._last = self._settled = turn
         if 5 < len(operations) == 5 + operations[4] < 0x85:  # one small group, as most turns
             tag = operations[:TAG_BYTES]
-            known = self._by_tag.get(tag)
-            if known is None:
+            place = self.schema.places.get(tag)
+            if place is None:
                 self._not_known(tag)
                 return ()
-            return (_fold(turn, *known, Reader(operations, 5)),)
+            index, name = place
+            return (_fold(turn, self.laws[index], name, Reader(operations, 5)),)
         try:
             groups = self._groups(operations)
         except Malformed as error:
@@ -240,7 +240,7 @@ class State:
         undone: because its author or an admin took it back, which a bounded counter does not
         heed. A turn may be hidden for both reasons, and is visible when neither is left.
         """
-        reasons = self._undone if undone else self._withdrawn
+        reasons = self._reasons(undone=undone)
         if turn in reasons:
             return ()
         reasons.add(turn)
@@ -250,13 +250,11 @@ class State:
 
     def show(self, turn: int, *, undone: bool = False) -> tuple[Change, ...]:
         """Take back a reason to hide a turn; one that was never given is fine."""
-        reasons, others = self._withdrawn, self._undone
-        if undone:
-            reasons, others = others, reasons
+        reasons = self._reasons(undone=undone)
         if turn not in reasons:
             return ()
         reasons.remove(turn)
-        is_visible = turn not in others
+        is_visible = turn not in self._reasons(undone=not undone)
         if is_visible:
             self._hidden.remove(turn)
         return self._changed(turn, ChangeKind.SHOWN, most=is_visible, bounded=not undone)
@@ -277,8 +275,8 @@ class State:
     def encode_state(self) -> bytes:
         """Return canonical bytes: equal on replicas with the same visible log. O(n log n)."""
         parts: list[bytes] = []
-        for tag, (law, _) in self._by_tag.items():
-            data = law.encode()
+        for tag, (index, _) in self.schema.places.items():
+            data = self.laws[index].encode()
             if data:
                 parts += (tag, varint(len(data)), data)
         return b"".join(parts)
@@ -287,15 +285,27 @@ class State:
         """Assert that all derived state follows from what was folded."""
         assert -1 <= self._settled <= self._last
         assert all(turn <= self._last for turn in self._hidden)
-        assert self._hidden == self._undone | self._withdrawn
-        assert list(self._by_tag) == sorted(self._by_tag)
+        assert self._hidden == (self._undone or set()) | (self._withdrawn or set())
+        assert list(self.schema.places) == sorted(self.schema.places)
         for law in self.laws:
             law.check(self._settled)
 
     # ------------------------------------------------------------------ inside
 
+    def _reasons(self, *, undone: bool) -> set[int]:
+        """Return the turns that are hidden for one of the reasons; most actors have none."""
+        if undone:
+            if self._undone is None:
+                self._undone = set()
+            return self._undone
+        if self._withdrawn is None:
+            self._withdrawn = set()
+        return self._withdrawn
+
     def _not_known(self, tag: bytes) -> None:
         """Count what is written to a field that this version of the class does not have."""
+        if self.unknown is _NOTHING_UNKNOWN:
+            self.unknown = {}
         if tag in self.unknown or len(self.unknown) < _UNKNOWN_MAX:
             self.unknown[tag] = self.unknown.get(tag, 0) + 1
 
@@ -312,11 +322,13 @@ class State:
             size = reader.varint()
             start = reader.position
             reader.take(size)
-            known = self._by_tag.get(tag)
-            if known is None:
+            place = self.schema.places.get(tag)
+            if place is None:
                 self._not_known(tag)
             else:
-                groups.append((*known, Reader(operations, start, start + size)))
+                index, name = place
+                group = self.laws[index], name, Reader(operations, start, start + size)
+                groups.append(group)
         return groups
 
     def _changed(
@@ -324,7 +336,7 @@ class State:
     ) -> tuple[Change, ...]:
         """Decide anew. most, bounded: whether most fields, and bounded counters, have to."""
         assert 0 <= turn <= self._last
-        assert self._writer.turn < 0
+        assert self.writer.turn < 0
         changes: list[Change] = []
         for each, law in zip(self.schema.fields, self.laws, strict=True):
             if not (bounded if isinstance(law, BoundedLaw) else most):

@@ -28,7 +28,7 @@ def test_replies_come_in_order_and_not_before_their_release(
     script: list[tuple[str, int]],
 ) -> None:
     """Against a twin that looks through all replies after every step."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     given_now: list[int] = []
     serials: list[int] = []
     serial = released = expected = 0
@@ -51,7 +51,7 @@ def test_replies_come_in_order_and_not_before_their_release(
 
 def test_an_error_is_a_reply_and_waits_its_turn() -> None:
     """It never overtakes the value before it, though it wrote nothing itself."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     first, second = Future[int](), Future[int]()
     replies.post(1, first, 10, None)
     replies.post(1, second, None, ValueError("second"))
@@ -64,7 +64,7 @@ def test_an_error_is_a_reply_and_waits_its_turn() -> None:
 
 def test_a_release_that_is_early_counts() -> None:
     """The core may be faster than the worker that posts."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     replies.release(3)
     replies.release(1)
     future: Future[int] = Future()
@@ -74,7 +74,7 @@ def test_a_release_that_is_early_counts() -> None:
 
 def test_abandoned_replies_fail_and_so_do_later_ones() -> None:
     """What is held fails at once; whatever a late turn posts fails too."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     held, late = Future[int](), Future[int]()
     replies.post(1, held, 1, None)
     replies.abandon(ActorStopped("closed", retry=False))
@@ -88,7 +88,7 @@ def test_abandoned_replies_fail_and_so_do_later_ones() -> None:
 
 def test_a_reply_that_the_asker_set_himself_hurts_nobody() -> None:
     """The replies behind it are given all the same."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     spoilt, good = Future[int](), Future[int]()
     replies.post(1, spoilt, 1, None)
     replies.post(1, good, 2, None)
@@ -99,7 +99,7 @@ def test_a_reply_that_the_asker_set_himself_hurts_nobody() -> None:
 
 def test_a_callback_that_ends_the_process_leaves_the_rest_to_be_given() -> None:
     """KeyboardInterrupt passes through `release`; the next release gives what is left."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     first, second = Future[int](), Future[int]()
 
     def interrupt(_: object) -> None:
@@ -116,7 +116,7 @@ def test_a_callback_that_ends_the_process_leaves_the_rest_to_be_given() -> None:
 
 def test_a_callback_may_release_and_post() -> None:
     """What a callback causes on the same replies comes after, in order."""
-    replies = Replies()
+    replies = Replies(threading.Lock())
     order: list[int] = []
     first, second, third = Future[int](), Future[int](), Future[int]()
     for future in (first, second, third):
@@ -136,7 +136,7 @@ def test_a_callback_may_release_and_post() -> None:
 def test_two_threads_keep_the_order() -> None:
     """One posts and one releases, each as fast as it can: the order is that of posting."""
     for _ in range(20):
-        replies = Replies()
+        replies = Replies(threading.Lock())
         order: list[int] = []
 
         def post(replies: Replies = replies, order: list[int] = order) -> None:

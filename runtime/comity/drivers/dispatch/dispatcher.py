@@ -242,8 +242,14 @@ class Dispatcher:
             the core's thread, an actor for whom this one waits in turn.
         """
         host = self._hosts.get(topic)
-        if host is None or not self._put(host, message, None):
-            raise _stopped(topic)
+        try:
+            if host is not None and host.post(message, None):
+                return
+        except MailboxFull as full:
+            assert host is not None
+            if self._wait_and_put(host, message, None, full):
+                return
+        raise _stopped(topic)
 
     def ask(
         self, topic: Topic, message: Message, *, deadline: float | None = None
@@ -307,10 +313,14 @@ class Dispatcher:
         try:
             return host.post(work, reply_to)
         except MailboxFull as full:
-            rejects = host.cell.actor_type.cls.comity_mailbox.on_full == "reject"
-            if rejects or _is_in_loop() or not self._may_wait():
-                raise
-            first = full
+            return self._wait_and_put(host, work, reply_to, full)
+
+    def _wait_and_put(
+        self, host: CellHost, work: Work, reply_to: Future[Any] | None, first: MailboxFull
+    ) -> bool:
+        rejects = host.cell.actor_type.cls.comity_mailbox.on_full == "reject"
+        if rejects or _is_in_loop() or not self._may_wait():
+            raise first
         ends = monotonic() + self._patience
         while True:
             try:

@@ -95,7 +95,7 @@ class CellHost(Services):
             self._family = Family(cell.actor_type.cls.supervise, parent)
         self._hosting = hosting
         self._mailbox = self._create_actor_inbox()
-        self._replies = Replies()
+        self._replies = Replies(self._mailbox.lock)
         self._is_begun = False
 
     def _start_actor_loop(self) -> None:
@@ -186,16 +186,23 @@ class CellHost(Services):
         mailbox = self._mailbox
         ends = monotonic_ns() + BATCH_BUDGET
         while (item := mailbox.take()) is not None:
+            cell = self.cell
             try:
-                if isinstance(item, tuple):
-                    self._do(item)
+                if type(item) is tuple:
+                    work, reply_to = item
+                    if type(work) is not Message or reply_to is not None:
+                        self._do(work, reply_to)
+                    elif (
+                        turn := cell.run(work)
+                    ) is not cell.silent or self._family is not None:
+                        self._ended(turn, work, None)  # else there is nothing to be done
                 elif isinstance(item, Fold):
                     self._fold(item)
                 elif isinstance(item, Resume):
                     self._go_on(item)
                 else:
                     self._renew()
-                if self.cell.has_news:
+                if cell.news is not None and self.cell.has_news:
                     self._tell_news()
             except BaseException as error:  # noqa: BLE001  (a worker outlives any handler)
                 self._crash(item, error)
@@ -203,8 +210,7 @@ class CellHost(Services):
                 break
         return mailbox.end_batch()
 
-    def _do(self, item: Item) -> None:
-        work, reply_to = item
+    def _do(self, work: Work, reply_to: Future[Any] | None) -> None:
         match work:
             case Message():
                 if reply_to is not None and reply_to.is_expired:
@@ -412,7 +418,7 @@ class CellHost(Services):
             cell.listen(listener)
         cell.surroundings = self
         self.cell = cell
-        self._replies = Replies()
+        self._replies = Replies(self._mailbox.lock)
         self._relations().is_resting = False
         self._hosting.renew(self)
 

@@ -143,7 +143,10 @@ class Owner(Job, Protocol):
 
 
 class Mailbox:
-    """Any thread puts; only the worker that holds the actor takes."""
+    """Any thread puts; only the worker that holds the actor takes.
+
+    lock: held for moments, never while anything else is called; the replies share it.
+    """
 
     __slots__ = (
         "_bytes",
@@ -154,18 +157,18 @@ class Mailbox:
         "_is_open",
         "_is_scheduled",
         "_items",
-        "_lock",
         "_owner",
         "_resume",
         "_room",
         "_stop",
         "_stopped",
         "_submit_job",
+        "lock",
     )
 
     def __init__(self) -> None:
         """Make a mailbox that takes nothing before `bind`."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._items: deque[tuple[Work | Heavy, Future[Any] | None]] | None = None
         self._folds: deque[Fold | Renew] | None = None
         self._stop: Item | None = None
@@ -209,7 +212,7 @@ class Mailbox:
         """
         work = item[0]
         size = size_of(work) if type(work) is Message and work.arguments else 0
-        with self._lock:
+        with self.lock:
             if self._is_closed:
                 return False
             items = self._items
@@ -231,7 +234,7 @@ class Mailbox:
 
     def post_ring(self, timer: Timer) -> None:
         """Add the turn of a timer behind what waits; nothing if the mailbox is closed."""
-        with self._lock:
+        with self.lock:
             if self._is_closed:
                 return
             if self._items is None:
@@ -243,7 +246,7 @@ class Mailbox:
 
     def post_resume(self, resume: Resume) -> None:
         """Let the open handler go on; nothing if none waits any more."""
-        with self._lock:
+        with self.lock:
             if self._resume is not _HELD:
                 return
             self._resume = resume
@@ -256,7 +259,7 @@ class Mailbox:
 
         Half, so that who waits is woken for many messages at once.
         """
-        with self._lock:
+        with self.lock:
             room = self._room
             if room is None:
                 room = self._room = Future(self._owner)
@@ -265,7 +268,7 @@ class Mailbox:
 
     def post_fold(self, fold: Fold | Renew) -> bool:
         """Add a fold ahead of all messages; False if the mailbox is closed."""
-        with self._lock:
+        with self.lock:
             if self._is_closed:
                 return False
             if self._folds is None:
@@ -282,7 +285,7 @@ class Mailbox:
         It waits for the messages before it while the mailbox is open; a shut one, which may
         stay so, is stopped at once. Later calls, also after `close`, return the same future.
         """
-        with self._lock:
+        with self.lock:
             if self._stopped is not None or self._is_closed:
                 return self._stopped_future()
             stop: Item = (Stop(), None)
@@ -299,7 +302,7 @@ class Mailbox:
     @property
     def stopped(self) -> Future[bool]:
         """The future that `post_stop` returns."""
-        with self._lock:
+        with self.lock:
             return self._stopped_future()
 
     def put(self, envelope: Envelope, /) -> None:
@@ -340,7 +343,7 @@ class Mailbox:
         except IndexError:  # `close` was called from outside just now
             return None
         if item is not None and type(item[0]) is Heavy:
-            with self._lock:
+            with self.lock:
                 self._bytes -= item[0].size
             item = (item[0].message, item[1])
         if self._room is not None:
@@ -354,14 +357,14 @@ class Mailbox:
 
     def put_back(self, item: Item) -> None:
         """Let a message that was taken come first again."""
-        with self._lock:
+        with self.lock:
             if self._items is None:
                 self._items = deque()
             self._items.appendleft(item)
 
     def drop_folds(self) -> None:
         """Forget the folds that wait: the cell that they were for is gone."""
-        with self._lock:
+        with self.lock:
             self._folds = None
 
     def hold(self) -> None:
@@ -385,7 +388,7 @@ class Mailbox:
 
     def end_batch(self) -> bool:
         """Return whether there is more to do; if not, whoever adds something schedules."""
-        with self._lock:
+        with self.lock:
             if self._may_run():
                 return True
             if not self._items:
@@ -401,7 +404,7 @@ class Mailbox:
         The one call that need not be the holder's: each item is either taken or returned.
         """
         left: list[Item] = []
-        with self._lock:
+        with self.lock:
             self._is_closed = True
             items, stop = self._items, self._stop
             self._items = self._folds = self._stop = self._resume = None
@@ -419,7 +422,7 @@ class Mailbox:
 
     def check(self) -> None:
         """Assert the invariants: bounded, and never work that nobody is to run."""
-        with self._lock:
+        with self.lock:
             stops = 0 if self._stop is None else 1
             assert len(self._items or ()) <= self._capacity + stops + TIMERS_MAX
             assert self._is_scheduled or not self._may_run()
@@ -427,7 +430,7 @@ class Mailbox:
 
     def _let_in(self) -> None:
         """Wake who waits for room, if there is enough."""
-        with self._lock:
+        with self.lock:
             if (
                 self._room is None
                 or len(self._items or ()) > self._capacity // 2
@@ -438,7 +441,7 @@ class Mailbox:
         room.set(None)
 
     def _stopped_future(self) -> Future[bool]:
-        assert self._lock.locked()
+        assert self.lock.locked()
         if self._stopped is None:
             self._stopped = Future(None if self._is_closed else self._owner)
         return self._stopped
@@ -453,7 +456,7 @@ class Mailbox:
         return bool(self._items)
 
     def _take_resume(self) -> Resume | None:
-        with self._lock:
+        with self.lock:
             resume = self._resume
             if resume is None or resume is _HELD:
                 return None
@@ -462,7 +465,7 @@ class Mailbox:
 
     def _append_heavy(self, item: Item, size: int) -> None:
         """Add a message that counts in bytes. Raises: MailboxFull."""
-        assert self._lock.locked()
+        assert self.lock.locked()
         assert self._items is not None
         if self._items and self._bytes + size > self._bytes_max:
             raise MailboxFull(self._full())
@@ -472,7 +475,7 @@ class Mailbox:
         self._items.append((Heavy(work, size), reply_to))
 
     def _must_schedule(self) -> bool:
-        assert self._lock.locked()
+        assert self.lock.locked()
         if self._is_scheduled or not self._may_run():
             return False
         self._is_scheduled = True

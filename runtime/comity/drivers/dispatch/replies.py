@@ -34,9 +34,9 @@ class Replies:
 
     __slots__ = ("_abandoned", "_held", "_is_giving", "_lock", "_released")
 
-    def __init__(self) -> None:
-        """Start with nothing released and nothing held."""
-        self._lock = threading.Lock()
+    def __init__(self, lock: threading.Lock) -> None:
+        """Start with nothing released and nothing held. lock: held for moments only."""
+        self._lock = lock
         self._held: deque[_Held] | None = None
         self._released = 0
         self._is_giving = False
