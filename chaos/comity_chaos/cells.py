@@ -26,7 +26,9 @@ from comity.actor.awaiting import (
     not_awaitable,
 )
 from comity.actor.cell import Cell, Phase
-from comity.actor.fold import CellEvent, Fold, TurnEnded
+from comity.actor.clerk import told
+from comity.actor.errand import Batch, Errand
+from comity.actor.fold import CellEvent, Errands, Fold, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.randomness import Randomness
 from comity.actor.supervision import Down, Escalate, GoOn, Rest, Supervisor
@@ -36,6 +38,7 @@ from comity.base.clock import MILLISECOND, Duration, Instant, Moment
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
 from comity.log.graph import Graph
+from comity_chaos.items import Item
 from comity_chaos.replies import Reply, Told
 
 __all__ = ["Cells", "Clockwork", "Reply"]
@@ -110,15 +113,15 @@ class _Hosted:
         self.watchers: list[Callable[[BaseException | None], None]] = []
         self.supervisor = Supervisor(cell.actor_type.cls.supervise)
         self.is_resting = False
-        self.tried: _Item | None = None
+        self.tried: Item | None = None
         cell.surroundings = self
         self.clockwork = clockwork
         self.folds: deque[Fold] = deque()
-        self.mailbox: deque[_Item] = deque()
+        self.mailbox: deque[Item] = deque()
         self.held: deque[tuple[int, Reply[Any], Outcome]] = deque()
         self.released = 0
         self.awaits = None
-        self.opened: _Item | None = None
+        self.opened: Item | None = None
         self.resume: tuple[object, BaseException | None] | None = None
         self.timers: list[Timer] = []
 
@@ -172,7 +175,7 @@ class _Hosted:
 
     def _ring(self, timer: Timer) -> None:
         if not timer.is_over:
-            self.mailbox.append(_Item(timer, None))
+            self.mailbox.append(Item(timer, None))
 
     def adopt(self, actor_class: type[Any]) -> object:
         return self.cells.adopt(self, actor_class)
@@ -191,7 +194,7 @@ class _Hosted:
     def post_call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have a function run as a turn."""
         ring = Timer(function, arguments, {}, due=Instant(0), period=None)
-        self.mailbox.append(_Item(ring, None))
+        self.mailbox.append(Item(ring, None))
 
     def cut_off(self) -> None:
         """End the open handler, if one is: who sent the message learns how far it came."""
@@ -213,7 +216,7 @@ class _Hosted:
 
     # What an open handler waits for
 
-    def pause(self, item: _Item, wait: object) -> None:
+    def pause(self, item: Item, wait: object) -> None:
         """Wait for what a handler awaits."""
         self.opened = item
         item.pauses += 1
@@ -261,43 +264,12 @@ class _Hosted:
         self.clockwork.later(self.clockwork.outside(), end)
 
     def _resume(
-        self, item: _Item, pauses: int, value: object, error: BaseException | None
+        self, item: Item, pauses: int, value: object, error: BaseException | None
     ) -> None:
         if self.opened is item and item.pauses == pauses:
             self.awaits = None
             item.is_asleep = False
             self.resume = (value, error)
-
-
-class _Item:
-    """One piece of work of a cell: a message, the first turn of its life, a timer's ring."""
-
-    __slots__ = ("is_asleep", "pauses", "reply", "work")
-
-    def __init__(self, work: Message | Timer | None, reply: Reply[Any] | None) -> None:
-        self.work = work
-        self.reply = reply
-        self.pauses = 0
-        self.is_asleep = False
-
-    @property
-    def name(self) -> str:
-        match self.work:
-            case None:
-                return "create"
-            case Timer():
-                return str(getattr(self.work.function, "__name__", "timer"))
-            case Message(method):
-                return method
-
-    def begin(self, cell: Cell) -> tuple[Outcome, TurnEnded | None]:
-        match self.work:
-            case None:
-                return cell.create()
-            case Timer():
-                return cell.ring(self.work)
-            case Message():
-                return cell.run(self.work)
 
 
 class Cells:
@@ -326,7 +298,7 @@ class Cells:
         if not create:
             return None
         reply: Reply[None] = Reply(hosted)
-        hosted.mailbox.append(_Item(None, reply))
+        hosted.mailbox.append(Item(None, reply))
         return reply
 
     def cell(self, topic: Topic) -> Cell:
@@ -349,7 +321,17 @@ class Cells:
                 late = Unknown(f"no reply to {message.method} within {deadline:g} seconds")
                 expire = partial(_expire, reply, Outcome(None, late, 0, b""))
                 self.clockwork.later(nanoseconds(deadline), expire)
-        hosted.mailbox.append(_Item(message, reply))
+        hosted.mailbox.append(Item(message, reply))
+
+    def deliver(self, errands: Errands) -> None:
+        """Put messages of another device into a mailbox, or give them back."""
+        hosted = self._hosted.get(errands.topic)
+        if hosted is None:
+            self.clockwork.later(Duration(0), partial(self._emit, Batch(errands).returned()))
+            return
+        for item in errands.items:
+            one = Errands(errands.topic, errands.sender, (item,))
+            hosted.mailbox.append(Item(Batch(one), None))
 
     def fold(self, fold: Fold) -> None:
         """Take a fold; it goes ahead of the messages."""
@@ -443,6 +425,10 @@ class Cells:
             self._ended(hosted, item, cell.resume(value, error))
             return f"{item.name} on"
         item = hosted.mailbox.popleft()
+        refused = item.open(cell.actor_type)
+        if refused is not None:
+            self._emit(refused)
+            return "refused"
         ring = item.work
         if isinstance(ring, Message) and item.reply is not None and item.reply.done:
             self.dead_letters.append((ring, "its deadline passed before it was handled"))
@@ -452,10 +438,12 @@ class Cells:
         return item.name
 
     def _ended(
-        self, hosted: _Hosted, item: _Item, turn: tuple[Outcome, TurnEnded | None]
+        self, hosted: _Hosted, item: Item, turn: tuple[Outcome, TurnEnded | None]
     ) -> None:
         outcome, ended = turn
-        if ended is not None:
+        if isinstance(item.work, Errand):
+            self._emit(told(hosted.cell.actor_type, item.work, outcome, ended))
+        elif ended is not None:
             self._emit(ended)
         if outcome.awaits is not None:
             hosted.pause(item, outcome.awaits.wait)
@@ -464,7 +452,8 @@ class Cells:
             hosted.arm(item.work)
         reply = item.reply
         if reply is None:
-            if outcome.error is not None:
+            asked = isinstance(item.work, Errand) and item.work.call.wants_reply
+            if outcome.error is not None and not asked:
                 hosted.cell.failed(outcome.error)
                 self.on_failure(hosted.cell.topic, outcome.error)
                 self._supervise(hosted, outcome.error, item)
@@ -476,7 +465,7 @@ class Cells:
 
     # Supervision, as `comity.drivers.dispatch.host` does it
 
-    def _supervise(self, hosted: _Hosted, error: Exception, item: _Item | None) -> None:
+    def _supervise(self, hosted: _Hosted, error: Exception, item: Item | None) -> None:
         verdict = hosted.supervisor.failed(hosted.moment().instant)
         if isinstance(verdict, GoOn):
             return
@@ -548,6 +537,8 @@ class Cells:
                 item.reply.settle(Outcome(None, refusal, 0, b""))
             elif isinstance(item.work, Message):
                 self.dead_letters.append((item.work, "its actor stopped"))
+            elif isinstance(item.work, Batch):
+                self._emit(item.work.returned())
         hosted.mailbox.clear()
         for watcher in hosted.watchers:
             watcher(cause)

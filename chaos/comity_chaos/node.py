@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from comity.actor.fold import Errands
 from comity.base.errors import UsageError
 from comity.base.ids import Token
 from comity.base.ports import Entropy
 from comity.node.core import Core, Local
-from comity.node.effects import Report, Write
+from comity.node.effects import Answer, Progress, Report, Throttle, Write
 from comity.node.generation import NAME_BYTES, Generation, begin, compare
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
@@ -82,6 +83,7 @@ class SimNode:
         "lag",
         "life",
         "local",
+        "progress",
         "reports",
         "synced_at",
         "syncs",
@@ -106,6 +108,7 @@ class SimNode:
         self.answers: dict[Token, object] = {}
         self.awaited: dict[Token, None] = {}
         self.reports: list[Report] = []
+        self.progress: list[Progress] = []
         self.syncs = 0
         self.switch_off()
 
@@ -156,6 +159,15 @@ class SimNode:
         if token in self.awaited:
             del self.awaited[token]
             self.answers[token] = result
+
+    def pass_on(self, effect: Answer | Errands | Progress | Throttle) -> None:
+        """Hand out messages of other devices; keep answers, and what became of those sent."""
+        if isinstance(effect, Answer):
+            self.answered(effect.token, effect.result)
+        elif isinstance(effect, Errands):
+            self.running()[1].deliver(effect)
+        elif isinstance(effect, Progress):
+            self.progress.append(effect)
 
     def require_up(self) -> None:
         """Hold who calls to a node that is on. Raises: UsageError."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from comity.actor.actor_type import ActorType
-from comity.actor.fold import CellEvent, Fold
+from comity.actor.fold import CellEvent, Errands, Fold
 from comity.base.clock import MILLISECOND, Duration, Instant, Moment, after
 from comity.base.ids import LinkId, Token, Topic
 from comity.crypto.port import Crypto
@@ -27,11 +27,13 @@ from comity.node.effects import (
     Dial,
     Effect,
     Hangup,
+    Progress,
     Read,
     Release,
     Report,
     Send,
     Stop,
+    Throttle,
     VerifyBatch,
     Write,
 )
@@ -40,6 +42,7 @@ from comity.node.events import (
     LinkDown,
     LinkDrained,
     LinkUp,
+    Post,
     ReadDone,
     Stored,
     Verified,
@@ -49,6 +52,7 @@ from comity.node.events import (
 from comity.wire.records import Codec
 from comity_chaos.cells import Cells
 from comity_chaos.clockwork import NodeClockwork, no_refs
+from comity_chaos.failing import NodeFailed, never, nothing, seen
 from comity_chaos.keyed import Keyed, SimEntropy
 from comity_chaos.network import NOTICE, Network, Wire
 from comity_chaos.node import FOREVER, SimNode
@@ -83,15 +87,6 @@ _UPTIME_SPREAD: Final = 1 << 50
 _REPORTS_MAX: Final = 10_000
 
 
-class NodeFailed(AssertionError):
-    """A node's core or cell raised what it never may: our own error, with its cause."""
-
-    def __init__(self, node: int, error: Exception) -> None:
-        """Name the node."""
-        super().__init__(f"node {node} failed: {type(error).__name__}: {error}")
-        self.node = node
-
-
 class World:
     """All nodes of one run.
 
@@ -116,8 +111,8 @@ class World:
         self.turns = 0
         self.fakes: dict[object, Callable[..., object]] = {}
         self.refer: Callable[[SimNode, ActorType, Topic], object] = no_refs
-        self.started: Callable[[SimNode], None] = _nothing
-        self.forgiven: Callable[[SimNode], bool] = _never
+        self.started: Callable[[SimNode], None] = nothing
+        self.forgiven: Callable[[SimNode], bool] = never
         self.crypto = crypto
         self._codec = codec
         self._addresses: dict[str, SimNode] = {}
@@ -205,6 +200,10 @@ class World:
             node.awaited[token] = None
         self._deliver(node, node.life, make(token))
         return token
+
+    def post(self, node: SimNode, post: Post) -> None:
+        """Give a node messages for others; `node.progress` tells what becomes of them."""
+        self._deliver(node, node.life, post)
 
     def moment(self, node: SimNode) -> Moment:
         """Return the present as a node sees it."""
@@ -408,7 +407,8 @@ class World:
     def _spoke(self, node: SimNode, event: CellEvent) -> None:
         """Take what a cell says to its core; they share a process, so it comes at once."""
         if self.witness is not None:
-            self.witness.ran(node, event)
+            for each in seen(event):
+                self.witness.ran(node, each)
         self._step(node, event)
 
     def _perform(self, node: SimNode, effects: list[Effect]) -> None:
@@ -428,6 +428,8 @@ class World:
                     cells.fold(effect)
                 case Release(topic, serial):
                     self._release(node, topic, serial)
+                case Answer() | Errands() | Progress() | Throttle():
+                    node.pass_on(effect)
                 case Dial():
                     self._dial(node, effect)
                 case Hangup(link, why):
@@ -436,8 +438,6 @@ class World:
                         self.break_wire(wire, _CLOSE, why)
                 case AwaitRoom(link):
                     self._await_room(node, link)
-                case Answer(token, result):
-                    node.answered(token, result)
                 case Report():
                     self._report(node, effect)
                 case Stop():
@@ -583,12 +583,3 @@ class World:
     def _read(self, node: SimNode, life: int, read: Read) -> None:
         if node.up and node.life == life:
             self._deliver(node, life, ReadDone(read.token, node.disk.read(read)))
-
-
-def _never(_node: SimNode) -> bool:
-    """Forgive nobody."""
-    return False
-
-
-def _nothing(_node: SimNode) -> None:
-    """Do nothing: a node without a host."""

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from comity.actor.actor import Actor
     from comity.actor.awaiting import Interrupted, Unknown
     from comity.actor.changes import FieldChange, Range, on_change
+    from comity.actor.errand import RemoteError
     from comity.actor.facet import Facet, Interface, Revoked
     from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
     from comity.api.history import Branch, Difference, Turn
     from comity.api.node import Node
     from comity.api.ref import Ref
+    from comity.api.remote import Receipt, RemoteRef
     from comity.base.errors import (
         ComityError,
         DeadlineError,
@@ -75,10 +77,13 @@ __all__ = [
     "Poisonous",
     "Range",
     "Reason",
+    "Receipt",
     "Record",
     "Ref",
     "Register",
     "Rejected",
+    "RemoteError",
+    "RemoteRef",
     "Restart",
     "Revoked",
     "RightsError",
@@ -126,6 +131,9 @@ _HOMES: Final = {
     "Rejected": "comity.base.errors",
     "Restart": "comity.actor.supervision",
     "Revoked": "comity.actor.facet",
+    "Receipt": "comity.api.remote",
+    "RemoteError": "comity.actor.errand",
+    "RemoteRef": "comity.api.remote",
     "RightsError": "comity.base.errors",
     "Set": "comity.crdt.views",
     "Site": "comity.web.site",

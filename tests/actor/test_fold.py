@@ -14,6 +14,8 @@ from comity.actor.fold import (
     Fold,
     FoldCommit,
     Folded,
+    Handled,
+    Returned,
     TurnEnded,
 )
 from comity.base.ids import Topic
@@ -47,6 +49,6 @@ def test_a_bare_fold_ends_history_and_lets_write() -> None:
     assert fold.may_write
 
 
-def test_a_cell_says_three_things() -> None:
+def test_a_cell_says_what_is_listed_here() -> None:
     """The union that hosts and core match on is closed."""
-    assert set(get_args(CellEvent)) == {TurnEnded, BeatClosed, Folded}
+    assert set(get_args(CellEvent)) == {TurnEnded, BeatClosed, Folded, Handled, Returned}

@@ -36,7 +36,7 @@ def test_every_limit_says_its_unit_and_reason() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_is_a_positive_whole_number(name: str) -> None:
-    """No limit is zero, a float or unbounded; no wait is longer than an hour, no age than 30 d."""
+    """No limit is zero, a float or unbounded; no wait longer than an hour, no age than 30 d."""
     value = getattr(limits, name)
     assert type(value) is int
     assert 0 < value <= (30 * 24 * HOUR if "_AGE_" in name else max(HOUR, 1 << 40))

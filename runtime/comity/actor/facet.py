@@ -6,15 +6,15 @@ name is refused, also to who holds the method of the actor itself.
 
     open --revoke--> revoked: it, and every facet that was made from it, for good
 
-This holds within one process, against mistakes and for order; code that wants to can reach
-around it, as around anything in Python.
+Within one process this holds against mistakes and for order; code that wants to can reach
+around it, as around anything in Python. What comes by a link is checked by who gave it out.
 Source: API 'Capabilities'.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -25,6 +25,7 @@ from typing import (
     Protocol,
     TypeVar,
     overload,
+    runtime_checkable,
 )
 
 from comity.actor.actor_type import ActorType
@@ -88,17 +89,36 @@ class Carrier(Protocol):
         ...
 
 
+@runtime_checkable
+class Giver(Protocol):
+    """A carrier that gives out links."""
+
+    def link_for(self, methods: Sequence[str]) -> tuple[str, Callable[[], None]]:
+        """Return a link for some messages, and what takes it back."""
+        ...
+
+
 class _Gate:
     """Whether messages pass."""
 
-    __slots__ = ("is_open", "outer")
+    __slots__ = ("is_open", "outer", "told")
 
     def __init__(self, outer: _Gate | None) -> None:
         self.is_open = True
         self.outer = outer
+        self.told: list[Callable[[], None]] = []
+
+    def on_revoke(self, take_back: Callable[[], None]) -> None:
+        gate: _Gate | None = self
+        while gate is not None:
+            gate.told.append(take_back)
+            gate = gate.outer
 
     def revoke(self) -> None:
         self.is_open = False
+        told, self.told = self.told, []
+        for take_back in told:
+            take_back()
 
     def passes(self) -> bool:
         gate: _Gate | None = self
@@ -181,6 +201,21 @@ class Facet(Generic[I_co]):
         """Return one that can be taken back, and what takes it back, at once and for good."""
         made = Facet(self._carrier, self._interface, within=self)
         return made, made.gate.revoke
+
+    def link(self) -> str:
+        """Return a link by which other devices send these messages: see `Node.ref`.
+
+        Taking the facet back, or what it was made from, takes the link back.
+
+        Raises: UsageError if a message has arguments that cannot travel; Revoked.
+        """
+        if not self._gate.passes():
+            raise Revoked(f"{self!r} was taken back: ask its giver for another")
+        if not isinstance(self._carrier, Giver):
+            raise UsageError(f"{self!r} has no link: only actors of a live node do")
+        text, take_back = self._carrier.link_for(self.names)
+        self._gate.on_revoke(take_back)
+        return text
 
     @property
     def gate(self) -> _Gate:

@@ -1,4 +1,4 @@
-"""What passes between a cell and the core: turns one way, folds the other.
+"""What passes between cells and the core: turns one way, folds and errands the other.
 
 Owns: the shapes. May not know: who carries them. All are frozen values; the graph inside a
 `Fold` is the one shared structure, append-only, written by the core alone.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from comity.base.endings import Ending
 from comity.base.ids import DeviceId, Topic
 from comity.base.values import made_fast
 
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BeatClosed",
     "Binding",
+    "Call",
     "CellEvent",
+    "Errands",
     "Fold",
     "FoldCommit",
     "Folded",
+    "Handled",
+    "Result",
+    "Returned",
     "TurnEnded",
 ]
 
@@ -65,8 +71,62 @@ class Folded:
     beat: int
 
 
-CellEvent = TurnEnded | BeatClosed | Folded
-"""What a cell tells the core."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What many errands share: one method, called in one way. chain: who waits for it."""
+
+    method: str
+    shape: bytes
+    wants_reply: bool
+    chain: tuple[bytes, ...] = ()
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """Have an actor handle messages of one device, in this order.
+
+    items: number on the edge, call, arguments.
+    """
+
+    topic: Topic
+    sender: DeviceId
+    items: tuple[tuple[int, Call, bytes], ...]
+
+
+Result = tuple[int, TurnEnded | None, Ending | None, bytes]
+"""Number of an errand, what its turn wrote, how it ended, and what its sender is told.
+
+The ending is None if nobody is told. INTERRUPTED without a body: its handler awaits something,
+and its sender is told later, or of a crash until then.
+"""
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """These errands have had their turn, in this order."""
+
+    topic: Topic
+    sender: DeviceId
+    results: tuple[Result, ...]
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """These errands have not begun, and will not here: the actor is not hosted any more.
+
+    items: as in `Errands`.
+    """
+
+    topic: Topic
+    sender: DeviceId
+    items: tuple[tuple[int, Call, bytes], ...]
+
+
+CellEvent = TurnEnded | BeatClosed | Folded | Handled | Returned
+"""What a cell, or who hosts it, tells the core."""
 
 
 @made_fast

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from comity.base.errors import UsageError
 
-__all__ = ["Answerer", "Awaited", "DeadlockError", "refuse_cycle"]
+__all__ = ["WALK_MAX", "Answerer", "Awaited", "DeadlockError", "refuse_cycle"]
 
 WALK_MAX: Final = 1000
 """Actors on a walk: above the threads of a pool, each of which holds one waiting actor. A

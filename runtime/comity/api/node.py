@@ -29,6 +29,7 @@ from comity.api.finding import check_type, find_actor, id_prefix
 from comity.api.joining import Form, invite_text, read_invite
 from comity.api.opening import Protection, listen_at, open_store, tell_of_copy
 from comity.api.ref import Ref
+from comity.api.remote import RemoteRef
 from comity.base.clock import SECOND, Wall
 from comity.base.errors import UsageError
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic, short
@@ -42,6 +43,7 @@ from comity.drivers.store import CONTROL_FILE
 from comity.drivers.system import SystemClock
 from comity.log.entries import Role
 from comity.node import commands
+from comity.protocol.capability import RefLink, parse_link
 from comity.protocol.invite import Invite
 from comity.protocol.pairing import Code
 
@@ -51,12 +53,14 @@ if TYPE_CHECKING:
     from comity.base.errors import ComityError
     from comity.drivers.dispatch.dead_letters import DeadLetter
     from comity.drivers.dispatch.future import Future
+    from comity.drivers.mailroom import Mailroom
     from comity.node.commands import Member, NodeStatus, Past, TurnId
     from comity.node.effects import Report
 
 __all__ = ["CATCH_UP_SECONDS", "Node"]
 
 A = TypeVar("A", bound=Actor)
+S = TypeVar("S")
 T = TypeVar("T")
 
 _ANSWER_SECONDS = 30.0
@@ -158,6 +162,7 @@ class Node:
                 self._command(lambda token: commands.Listening(token, address))
             for known in relays:
                 self.use_relay(known)
+            self._device = self._dispatcher.doorway.device = self.device
             self._control = Control(self)
             socket = self.path.absolute() / CONTROL_FILE
             server = ControlServer(socket, self._control.handle, opened.lock)
@@ -224,6 +229,19 @@ class Node:
         if found is None:
             found = self._activate(actor_type, topic)
         return cast("Ref[A]", found)
+
+    def ref(self, interface: type[S], link: str) -> RemoteRef[S]:
+        """Return a ref to an actor on another device, by a link that its owner gave out.
+
+        interface: the actor's class, or an `Interface` with the methods that are to be sent.
+
+        Raises: UsageError for a link that is none, or of this very device.
+        """
+        found = parse_link(link)
+        if found.device == self._device:
+            raise UsageError("this link was given out by this very device: use node.open(...)")
+        self._command(lambda token: commands.Reach(token, found.device, found.addresses))
+        return RemoteRef(self, interface, found)
 
     def join(
         self, link: str, *, at: str | None = None, catch_up: float = CATCH_UP_SECONDS
@@ -336,6 +354,30 @@ class Node:
         return self.status().device
 
     # For refs
+
+    @property
+    def mailroom(self) -> Mailroom:
+        """Takes messages to other devices."""
+        return self._host.mailroom
+
+    def chain_here(self) -> tuple[bytes, ...]:
+        """Return which actors wait for what is asked on this thread."""
+        return self._dispatcher.chain_here()
+
+    def expire_after(self, seconds: float, expire: Callable[[], None]) -> None:
+        """Call back after a while, on another thread."""
+        self._dispatcher.after(seconds, expire)
+
+    def give_link(self, topic: Topic, methods: Sequence[str]) -> RefLink:
+        """Let whoever has a link send these messages to an actor."""
+        names = tuple(methods)
+        found = self._command(lambda token: commands.GiveLink(token, topic, names))
+        assert isinstance(found, RefLink)
+        return found
+
+    def take_back(self, grant: bytes) -> None:
+        """Let a link through no more."""
+        self._command(lambda token: commands.TakeBack(token, grant))
 
     def deliver(
         self, topic: Topic, message: Message, *, deadline: float | None = None

@@ -8,9 +8,10 @@ Source: API 'A whole application'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,6 +27,7 @@ from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.facet import Facet, Interface
 from comity.actor.message import Message
+from comity.actor.parcel import Parcels
 from comity.actor.restoring import RESTORE
 from comity.actor.timers import nanoseconds
 from comity.api.changes import Changes, Feed
@@ -44,6 +46,7 @@ from comity.api.proxy import Proxy
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
 from comity.node.commands import TurnId
+from comity.protocol.capability import format_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,6 +186,21 @@ class Ref(Generic[A_co]):
         return self._node.deliver(
             self.topic, self._type.message(self._type.methods[method], arguments, {})
         )
+
+    def link(self) -> str:
+        """Return a link by which other devices send any message to this actor: `Node.ref`.
+
+        It reaches the actor on this device, while it is open here, and lets nobody in: give
+        an `invite` for that. For fewer messages: `ref.facet(...).link()`.
+        """
+        return self.link_for(tuple(self._type.methods))[0]
+
+    def link_for(self, methods: Sequence[str]) -> tuple[str, Callable[[], None]]:
+        """Return a link for some messages, and what takes it back."""
+        for name in methods:
+            Parcels.of(self._type.methods[name])  # what cannot travel is said now
+        found = self._node.give_link(self.topic, methods)
+        return format_link(found), partial(self._node.take_back, found.grant)
 
     def close(self) -> None:
         """Stop hosting the actor in this process, after the messages that wait already.

@@ -29,10 +29,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final, Protocol, assert_never
 
-from comity.actor.fold import CellEvent, Fold
+from comity.actor.fold import CellEvent, Errands, Fold
 from comity.base.clock import Moment
 from comity.base.errors import ComityError, DeadlineError, StoreError
 from comity.base.ids import LinkId, Token, Topic
+from comity.drivers.dispatch.dispatcher import is_in_loop
+from comity.drivers.mailroom import Mailroom
 from comity.drivers.store import Store
 from comity.drivers.verifier import Verifier
 from comity.node.commands import Command
@@ -43,12 +45,14 @@ from comity.node.effects import (
     Dial,
     Effect,
     Hangup,
+    Progress,
     Read,
     Release,
     Report,
     Send,
     Stop,
     Table,
+    Throttle,
     VerifyBatch,
     Write,
 )
@@ -87,6 +91,10 @@ class Cells(Protocol):
 
     def release(self, topic: Topic, serial: int) -> None:
         """Let replies out."""
+        ...
+
+    def deliver(self, errands: Errands) -> None:
+        """Have messages of another device handled."""
         ...
 
 
@@ -138,6 +146,7 @@ class Host:
         self._failure: ComityError | None = None
         self._closing = False
         self._paused = False
+        self.mailroom = Mailroom(self.emit, self._events.qsize, self._may_hold_up)
         self._thread = threading.Thread(target=self._run, name="comity-node", daemon=True)
 
     def start(self, cells: Cells, links: LinkDriver, *, copied: bool = False) -> None:
@@ -205,6 +214,9 @@ class Host:
     def is_here(self) -> bool:
         """Whether the caller runs in the host's thread, which must not wait for a cell."""
         return threading.current_thread() is self._thread
+
+    def _may_hold_up(self) -> bool:
+        return not (self.is_here or is_in_loop())
 
     @property
     def failure(self) -> ComityError | None:
@@ -289,6 +301,10 @@ class Host:
                 self._verifier.check(claims, lambda valid: self.emit(Verified(token, valid)))
             case Fold():
                 self._cells.fold(effect)
+            case Errands():
+                self._cells.deliver(effect)
+            case Progress() | Throttle():
+                self._tell_senders(effect)
             case Release(topic, serial):
                 self._cells.release(topic, serial)
             case Send(link, frame):
@@ -310,6 +326,12 @@ class Host:
             case _:
                 assert_never(effect)
         return None
+
+    def _tell_senders(self, effect: Progress | Throttle) -> None:
+        if isinstance(effect, Progress):
+            self.mailroom.progressed(effect)
+        else:
+            self.mailroom.throttle(effect)
 
     def _dial(self, link: LinkId, address: str) -> None:
         """Connect; an address that makes no sense came from a peer or an old row."""
@@ -353,3 +375,4 @@ class Host:
             self._answers = {}
         for answer in answers.values():
             answer.set_exception(error)
+        self.mailroom.fail(error)

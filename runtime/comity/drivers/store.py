@@ -53,6 +53,9 @@ SECRET_TABLES: Final = (
     Table.TOPIC,
     Table.DRAFT,
     Table.STRANDED,
+    Table.GRANT,
+    Table.EDGE,
+    Table.OUTBOX,
     Table.EPOCH,
     Table.INVITE,
 )

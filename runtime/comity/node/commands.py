@@ -30,6 +30,7 @@ __all__ = [
     "DescribeNode",
     "ExplainCommit",
     "FormerDevice",
+    "GiveLink",
     "Join",
     "Listening",
     "LogCommit",
@@ -38,9 +39,11 @@ __all__ = [
     "OfferCode",
     "OfferInvite",
     "Past",
+    "Reach",
     "ReadPast",
     "Redo",
     "Remove",
+    "TakeBack",
     "TopicStatus",
     "TurnId",
     "Undo",
@@ -225,6 +228,32 @@ class DescribeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveLink:
+    """Let whoever holds a secret send these messages to an actor. Result: `RefLink`."""
+
+    token: Token
+    topic: Topic
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Let a secret that `GiveLink` made open nothing any more. Result: True."""
+
+    token: Token
+    grant: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Keep a link to a device, at one of these addresses. Result: True."""
+
+    token: Token
+    device: DeviceId
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UseRelay:
     """Keep a link to a relay at this address, and store every topic there. Result: None."""
 
@@ -256,6 +285,9 @@ Command = (
     | DescribeMembers
     | ExplainCommit
     | DescribeNode
+    | GiveLink
+    | TakeBack
+    | Reach
     | UseRelay
     | Listening
 )

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from comity.actor.fold import BeatClosed, Folded, TurnEnded
+from comity.actor.fold import BeatClosed, Folded, Handled, Returned, TurnEnded
 from comity.base.clock import Instant, Moment, earliest
 from comity.base.ids import CommitId, DeviceId, Topic, short
 from comity.base.ports import Entropy
@@ -33,6 +34,7 @@ from comity.node.events import (
     LinkDown,
     LinkDrained,
     LinkUp,
+    Post,
     ReadDone,
     Stored,
     Verified,
@@ -51,6 +53,9 @@ Event = (
     TurnEnded
     | BeatClosed
     | Folded
+    | Handled
+    | Returned
+    | Post
     | LinkUp
     | LinkDown
     | LinkDrained
@@ -122,6 +127,7 @@ class Core:
         if self._desk is None or self._stopped:
             return None
         due = earliest(min(self._due.values(), default=None), self._desk.links.deadline)
+        due = earliest(due, self._desk.delivery.deadline)
         return earliest(due, self._desk.syncing.deadline)
 
     @property
@@ -217,6 +223,8 @@ class Core:
                 desk.replica_awake(event.topic).folded(event, step)
             case BeatClosed():
                 desk.replica_awake(event.topic).beat_closed(event, step)
+            case Handled() | Returned() | Post():
+                self._deliver(event, step)
             case FrameArrived():
                 desk.links.frame(event, step)
             case LinkUp():
@@ -239,6 +247,22 @@ class Core:
             case _:
                 desk.command(event, step)
 
+    def _deliver(self, event: Handled | Returned | Post, step: Step) -> None:
+        """Take what leaves, what was not begun, and what errands did: one write with that."""
+        assert self._desk is not None
+        match event:
+            case Post():
+                self._desk.delivery.post(event)
+            case Returned():
+                self._desk.delivery.returned(event)
+            case Handled():
+                for _, turn, _, _ in event.results:
+                    if turn is not None:
+                        self._desk.replica_awake(event.topic).turn_ended(turn, step)
+                self._desk.delivery.handled(event, step)
+            case _:
+                assert_never(event)
+
     def _wake(self, step: Step) -> None:
         """Do what is due."""
         assert self._desk is not None
@@ -249,12 +273,14 @@ class Core:
                     replica.tick(step)
                 step.touch(topic)
         self._desk.links.tick(step)
+        self._desk.delivery.tick(step)
         self._desk.syncing.tick(step)
 
     def _finish(self, step: Step) -> list[Effect]:
         """Send what was said, note what is due, close the step."""
         assert self._desk is not None
         self._is_due_known = False
+        self._desk.delivery.finish(step)
         step.settle()
         self._desk.links.flush(step)
         for topic in step.touched:

@@ -20,6 +20,7 @@ from comity.node import commands, past, rows, undoing
 from comity.node.admission import Admission
 from comity.node.beats import Phase
 from comity.node.commands import Command
+from comity.node.delivery import Delivery
 from comity.node.devices import Former, Stranded, formers_of
 from comity.node.dialer import Purpose
 from comity.node.effects import Answer, Table
@@ -32,9 +33,11 @@ from comity.node.step import Rows, Step
 from comity.node.syncing import Syncing
 from comity.protocol.session import Endpoint
 from comity.wire.records import (
+    Acknowledge,
     Codec,
     Commit,
     JoinRequest,
+    Mail,
     PairAnswer,
     PairShare,
     Peers,
@@ -61,6 +64,7 @@ class Desk:
         "_shelves",
         "_store",
         "_stranded",
+        "delivery",
         "device",
         "formers",
         "links",
@@ -95,6 +99,7 @@ class Desk:
         self._relays: dict[str, None] = {}
         self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
         self._admission = Admission(hand, found.get(Table.INVITE, ()), self._founded)
+        self.delivery = Delivery(self.device, self.links, self.replica, hand.entropy, found)
         self._rebuild(found)
 
     # What is held
@@ -192,6 +197,7 @@ class Desk:
             self.links.keep(value.decode(), DeviceId(key), Purpose.PEER, step)
         for key, _ in found.get(Table.RELAY, ()):
             self._use_relay(key.decode(), step)
+        self.delivery.recover(step)
 
     def _recall(self, step: Step) -> None:
         """Let go of stranded turns that the log holds: what ended their device brought them."""
@@ -225,6 +231,7 @@ class Desk:
         if self._address:
             self.links.say(link, Peers(((self.device, self._address),)), step)
         self.syncing.opened(link, step)
+        self.delivery.opened(link, step)
 
     def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
         """A record came."""
@@ -242,6 +249,10 @@ class Desk:
                 return self._admission.paired(link, record, step, self.links)
             case Peers():
                 self._learn_peers(link, record, step)
+            case Mail():
+                return self.delivery.heard_mail(link, record, step)
+            case Acknowledge():
+                return self.delivery.heard_acknowledge(link, record, step)
             case Refusal(reason, detail, tag) if not tag:
                 link.admitted = True
                 self._admission.refused(link, Rejected(reason, detail), step)
@@ -253,6 +264,7 @@ class Desk:
     def closed(self, link: Link, why: str, step: Step) -> None:
         """A link is gone."""
         self.syncing.closed(link)
+        self.delivery.closed(link)
         self._admission.closed(link, why, step, self.links)
 
     def synced(self, topic: Topic, step: Step) -> None:
@@ -385,6 +397,8 @@ class Desk:
                 return self._explain(prefix)
             case commands.DescribeNode():
                 return self._status()
+            case commands.GiveLink() | commands.TakeBack() | commands.Reach():
+                return self._link(command, step)
             case commands.UseRelay(_, address):
                 self._use_relay(address, step)
                 return True
@@ -411,6 +425,7 @@ class Desk:
         if replica.beats.phase is not Phase.ASLEEP:
             return UsageError(f"actor {short(topic)} is open already: use the ref you have")
         replica.beats.wake(step)
+        self.delivery.woken(topic)
         return replica.journal.actor_type
 
     def _deactivate(self, topic: Topic, step: Step) -> object:
@@ -441,6 +456,26 @@ class Desk:
         return self._admission.offer(
             step, command.topic, command.role, command.expires, (self._address,)
         )
+
+    def _link(
+        self, command: commands.GiveLink | commands.TakeBack | commands.Reach, step: Step
+    ) -> object:
+        match command:
+            case commands.GiveLink():
+                return self._give_link(command, step)
+            case commands.TakeBack(_, grant):
+                self.delivery.grants.revoke(step, grant)
+            case commands.Reach(_, device, addresses):
+                for address in addresses:
+                    self._know(device, address, step)
+            case _:
+                assert_never(command)
+        return True
+
+    def _give_link(self, command: commands.GiveLink, step: Step) -> object:
+        if command.topic not in self._replicas:
+            return self._unknown(command.topic)
+        return self.delivery.give(command, self._address, step)
 
     def _remove(self, command: commands.Remove, step: Step) -> object:
         replica = self._replicas.get(command.topic)

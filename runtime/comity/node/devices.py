@@ -8,9 +8,11 @@ to be a copy. May not know: how a copy is recognised (`drivers.generation`, `nod
                                                                   | the rows, never used again
 
 The log, the content keys and the addresses stay: what could be read can be read. Invites that
-were open go, since the new device can let nobody in. Drafts are stranded: they mean what they
-say on a frontier where the new device has no grant, so only the former one could seal them,
-and it may have done so already. They are kept until its commit that holds them comes.
+were open go, since the new device can let nobody in, and messages to other devices that were
+not acknowledged: the former device, or its copy, may have sent them. Drafts are stranded: they
+mean what they say on a frontier where the new device has no grant, so only the former one
+could seal them, and it may have done so already. They are kept until its commit that holds
+them comes.
 Source: PROTOCOL section 1; decision 12.
 """
 
@@ -182,6 +184,9 @@ def _leave(found: Mapping[Table, Rows], former: Former, step: Step) -> Mapping[T
         stranded.append((former.device + draft, row))
     for handle, _ in found.get(Table.INVITE, ()):
         step.drop(Table.INVITE, handle)
+    for table in (Table.EDGE, Table.OUTBOX):  # they are of the device that was
+        for key_of_edge, _ in found.get(table, ()):
+            step.drop(table, key_of_edge)
     return {
         **found,
         Table.META: (*found[Table.META], (key, value)),
@@ -189,6 +194,8 @@ def _leave(found: Mapping[Table, Rows], former: Former, step: Step) -> Mapping[T
         Table.STRANDED: tuple(stranded),
         Table.DRAFT: (),
         Table.INVITE: (),
+        Table.EDGE: (),
+        Table.OUTBOX: (),
     }
 
 

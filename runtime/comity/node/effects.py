@@ -8,6 +8,8 @@ driver may put several into one transaction.
     store      Write -> Stored | WriteFailed; Read -> ReadDone
     links      Dial -> LinkUp | LinkDown; Send; AwaitRoom -> LinkDrained; Hangup
     cells      Fold (`comity.actor.fold`) -> Folded | BeatClosed; Release
+               Errands (`comity.actor.fold`) -> Handled | Returned
+    senders    Progress, Throttle
     owner      Answer, Report, Stop
 Source: ARCHITECTURE 'Who owns what', 'The way of a message'.
 """
@@ -17,7 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
-from comity.actor.fold import Fold
+from comity.actor.fold import Errands, Fold
+from comity.base.endings import Ending
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 from comity.base.values import made_fast
@@ -29,13 +32,16 @@ __all__ = [
     "Drop",
     "Effect",
     "Hangup",
+    "Progress",
     "Put",
     "Read",
     "Release",
     "Report",
     "Send",
+    "Stage",
     "Stop",
     "Table",
+    "Throttle",
     "VerifyBatch",
     "Write",
 ]
@@ -60,6 +66,9 @@ class Table(StrEnum):
     PEER = "peer"
     RELAY = "relay"
     STRANDED = "stranded"
+    GRANT = "grant"
+    EDGE = "edge"
+    OUTBOX = "outbox"
 
 
 @made_fast
@@ -181,6 +190,40 @@ class Report:
     detail: str = ""
 
 
+@unique
+class Stage(StrEnum):
+    """What became of a message to another device.
+
+    QUEUED: it is durable here. TAKEN: its effect is durable there. ENDED: an ask has its reply.
+    """
+
+    QUEUED = "queued"
+    TAKEN = "taken"
+    ENDED = "ended"
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A message that was posted with this token has come further.
+
+    ending, body: of an ask that ended (`comity.protocol.envelope`).
+    """
+
+    token: Token
+    stage: Stage
+    ending: Ending = Ending.VALUE
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Too much waits for a device: have who writes to it wait, or no longer."""
+
+    device: DeviceId
+    is_full: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The core does nothing any more: carry out what it asked for before, and begin anew."""
@@ -198,6 +241,9 @@ Effect = (
     | Hangup
     | Fold
     | Release
+    | Errands
+    | Progress
+    | Throttle
     | Answer
     | Report
     | Stop

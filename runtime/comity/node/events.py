@@ -5,6 +5,8 @@ that a trace of events replays a run exactly.
 
 Who sends what:
     cells      TurnEnded, BeatClosed, Folded (`comity.actor.fold`)
+               Handled, Returned (`comity.actor.fold`)
+    senders    Post
     links      LinkUp, LinkDown, LinkDrained, FrameArrived
     store      Stored, ReadDone
     cores      Verified
@@ -17,14 +19,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from comity.base.ids import LinkId, Token
+from comity.base.ids import DeviceId, LinkId, Token
 from comity.base.values import made_fast
+from comity.protocol.envelope import Letter
 
 __all__ = [
     "FrameArrived",
     "LinkDown",
     "LinkDrained",
     "LinkUp",
+    "Post",
     "ReadDone",
     "Stored",
     "Verified",
@@ -106,6 +110,18 @@ class Verified:
 
     token: Token
     valid: tuple[bool, ...]
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Messages for a device, in order: letters, each with the token that `Progress` names.
+
+    Without a token nobody waits for what becomes of it.
+    """
+
+    device: DeviceId
+    letters: tuple[tuple[Letter, Token | None], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ __all__ = [
     "decode_run",
     "decode_topic",
     "draft_key",
+    "edge_key",
     "encode_commit",
     "encode_draft",
     "encode_former",
@@ -54,6 +55,7 @@ __all__ = [
     "former_key",
     "former_of_key",
     "number_of",
+    "outbox_key",
     "run_key",
     "split_cursor_key",
     "split_epoch_key",
@@ -142,6 +144,16 @@ draft_key = commit_key
 
 run_key = commit_key
 """Key of a run: its topic, then the number of its first commit."""
+
+
+def outbox_key(device: DeviceId, first: int) -> bytes:
+    """Key of an envelope: its recipient, then the number of its first letter."""
+    return device + encode_number(first)
+
+
+def edge_key(kind: bytes, device: DeviceId, number: int | None = None) -> bytes:
+    """Key of a row of an edge (`node.edge_rows`)."""
+    return kind + device + (b"" if number is None else encode_number(number))
 
 
 def epoch_key(topic: Topic, epoch: CommitId) -> bytes:

@@ -30,7 +30,7 @@ from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Unknown
 from comity.actor.cell import Cell
-from comity.actor.fold import CellEvent, Fold, Folded
+from comity.actor.fold import CellEvent, Errands, Fold, Folded
 from comity.actor.message import Message
 from comity.actor.randomness import Randomness
 from comity.actor.waits import DeadlockError
@@ -38,6 +38,7 @@ from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
 from comity.drivers.dispatch.alarms import Alarms
 from comity.drivers.dispatch.dead_letters import DeadLetters
+from comity.drivers.dispatch.doorway import Doorway
 from comity.drivers.dispatch.errors import ActorStopped, MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.host import CellHost
@@ -48,7 +49,7 @@ from comity.drivers.dispatch.pool import WorkerPool, worker_here
 from comity.drivers.system import SystemClock, SystemEntropy
 from comity.log.graph import Graph
 
-__all__ = ["MAILBOX_MAX", "PATIENCE", "Dispatcher"]
+__all__ = ["MAILBOX_MAX", "PATIENCE", "Dispatcher", "is_in_loop"]
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class Dispatcher:
         "_patience",
         "_pool",
         "dead_letters",
+        "doorway",
         "on_renew",
         "refer",
     )
@@ -128,6 +130,7 @@ class Dispatcher:
         self._children = itertools.count(1)
         self._alarms = Alarms()
         self._outside = Outside(self._pool, self._alarms)
+        self.doorway = Doorway(self._hosts.get, emit)
         self._hosting = Hosting(
             submit=self._pool.submit,
             emit=emit,
@@ -139,6 +142,7 @@ class Dispatcher:
             dead_letters=self.dead_letters,
             mailbox_max=mailbox_max,
             alarms=self._alarms,
+            doorway=self.doorway,
             outside=self._outside,
             moment=SystemClock().moment,
             randomness=Randomness(SystemEntropy()),
@@ -191,6 +195,10 @@ class Dispatcher:
         host = self._hosts.get(topic)
         if host is not None:
             host.release(serial)
+
+    def deliver(self, errands: Errands) -> None:
+        """Give an actor messages of another device; the core hears how they end."""
+        self.doorway.deliver(errands)
 
     def deactivate(self, topic: Topic) -> Future[bool]:
         """Stop an actor after the messages that wait already; later ones get ActorStopped.
@@ -277,6 +285,16 @@ class Dispatcher:
         """
         return cast("Future[T]", self._post(topic, Call(fn)))
 
+    def chain_here(self) -> tuple[bytes, ...]:
+        """Return which actors, on any device, wait for what is asked on this thread."""
+        here = worker_here()
+        host = None if here is None else here[1]
+        return self.doorway.chain_of(host) if isinstance(host, CellHost) else ()
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call back after a while, on the thread that keeps time: it must be quick."""
+        self._alarms.after(seconds, act)
+
     def actor_ref(self, topic: Topic) -> pykka.ActorRef[Any]:
         """Return a reference as pykka has them, which takes `Message`s.
 
@@ -319,7 +337,7 @@ class Dispatcher:
         self, host: CellHost, work: Work, reply_to: Future[Any] | None, first: MailboxFull
     ) -> bool:
         rejects = host.cell.actor_type.cls.comity_mailbox.on_full == "reject"
-        if rejects or _is_in_loop() or not self._may_wait():
+        if rejects or is_in_loop() or not self._may_wait():
             raise first
         ends = monotonic() + self._patience
         while True:
@@ -379,7 +397,7 @@ def _cannot_refer(actor_type: ActorType, _: Topic) -> object:
     raise UsageError(f"nobody here makes refs to {actor_type.name}: set refer")
 
 
-def _is_in_loop() -> bool:
+def is_in_loop() -> bool:
     """Tell whether the caller runs in an asyncio loop, which a wait would stop."""
     try:
         asyncio.get_running_loop()

@@ -31,13 +31,17 @@ from typing import Any, Final, assert_never
 from comity.actor.awaiting import Paused
 from comity.actor.cell import Cell, Phase
 from comity.actor.changes import FieldChange, Listener
-from comity.actor.fold import Fold, TurnEnded
+from comity.actor.clerk import open_errand, results_in_id, told, told_of_end
+from comity.actor.errand import Batch, Errand
+from comity.actor.fold import Fold, Handled, Result, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.supervision import Escalate, Poisonous, Rest
 from comity.actor.waits import Awaited
 from comity.base.clock import Duration, Instant
+from comity.base.endings import Ending
 from comity.base.errors import UsageError
 from comity.drivers.dispatch.dead_letters import DeadLetter
+from comity.drivers.dispatch.doorway import refused
 from comity.drivers.dispatch.errors import ActorStopped
 from comity.drivers.dispatch.family import CHILDREN_MAX, Family
 from comity.drivers.dispatch.future import Future
@@ -56,6 +60,7 @@ from comity.drivers.dispatch.mailbox import (
     Ring,
     Stop,
     Work,
+    named,
 )
 from comity.drivers.dispatch.open_handler import Hurried, OpenHandler
 from comity.drivers.dispatch.replies import Replies
@@ -170,8 +175,8 @@ class CellHost(Services):
             if reply_to is not None:
                 reply_to.fail(error)
             else:
-                self._report(error, _named(work))
-                self._bury(_named(work), "the node closed before it was handled")
+                self._report(error, named(work))
+                self._bury(named(work), "the node closed before it was handled")
         self._leave(error)
 
     def check(self) -> None:
@@ -226,14 +231,82 @@ class CellHost(Services):
                 self._ended(self.cell.create(), work, reply_to)
             case Stop():
                 self._end(None)
+            case Batch():
+                self._errands(work)
+            case Errand():
+                raise AssertionError("an errand is part of a batch until it is begun")
             case _:
                 assert_never(work)
+
+    def _errands(self, batch: Batch) -> None:
+        """Run messages of another device, each as a turn, while there is time.
+
+        What they did, that they did, and what their senders are told is one event for the core.
+        """
+        results: list[Result] = []
+        ends = monotonic_ns() + BATCH_BUDGET
+        try:
+            while batch.left and not self._mailbox.is_closed:
+                results += self._errand(batch)
+                resting = self._family is not None and self._family.is_resting
+                paused = self._open is not None or self.cell.has_news
+                if paused or resting or monotonic_ns() >= ends:
+                    break
+        finally:
+            if results:
+                self._hosting.emit(Handled(batch.topic, batch.sender, tuple(results)))
+        if batch.left and self._mailbox.is_closed:
+            self._hosting.emit(batch.returned())
+        elif batch.left:
+            self._mailbox.put_back((batch, None))
+
+    def _errand(self, batch: Batch) -> tuple[Result, ...]:
+        number, call, body = batch.left.popleft()
+        message = open_errand(self.cell.actor_type, call, body)
+        if isinstance(message, str):
+            if not call.wants_reply:
+                self._report(UsageError(message), Message(call.method))
+            return refused(batch, number, call, Ending.REFUSED, message).results
+        errand = Errand(batch.topic, batch.sender, number, call, message)
+        if call.wants_reply:
+            self._hosting.doorway.began(self, errand)
+        try:
+            outcome, ended = self.cell.run(message)
+        except BaseException as error:
+            self._hosting.emit(self._failure(errand, error))
+            raise
+        results = told(self.cell.actor_type, errand, outcome, ended).results
+        if outcome.awaits is not None:
+            self._pause(outcome.awaits, errand, None)
+            return results
+        self._over(errand, outcome)
+        return results
+
+    def _over(self, errand: Errand, outcome: Outcome) -> None:
+        """Do what is to be done about an errand whose handler has ended."""
+        if errand.call.wants_reply:
+            self._hosting.doorway.ended(self)
+            if outcome.error is not None and results_in_id(
+                self.cell.actor_type, errand, outcome
+            ):
+                outcome.error.add_note(errand.known_as)
+                self._report(outcome.error, errand.message)
+        elif outcome.error is not None:
+            self._bury(errand.message, f"it failed: {outcome.error!r}")
+            self._failed(outcome.error, errand)
+
+    def _failure(self, errand: Errand, error: BaseException) -> Handled:
+        """Return what the core is told of an errand that stops its actor."""
+        self._hosting.doorway.ended(self)
+        return told_of_end(errand, error)
 
     def _ended(
         self, turn: tuple[Outcome, TurnEnded | None], work: Work, reply_to: Future[Any] | None
     ) -> None:
         outcome, ended = turn
-        if ended is not None:
+        if type(work) is Errand:
+            self._hosting.emit(told(self.cell.actor_type, work, outcome, ended))
+        elif ended is not None:
             self._hosting.emit(ended)
         if outcome.awaits is not None:
             self._pause(outcome.awaits, work, reply_to)
@@ -241,6 +314,9 @@ class CellHost(Services):
         self._open = None
         if type(work) is Ring:
             self._rang(work.timer)
+        if type(work) is Errand:
+            self._over(work, outcome)
+            return
         if reply_to is not None:
             self._replies.post(outcome.serial, reply_to, outcome.value, outcome.error)
         elif outcome.error is not None:
@@ -273,7 +349,7 @@ class CellHost(Services):
         if opened is None:
             return
         opened.cut(self)
-        message = _named(opened.work)
+        message = named(opened.work)
         cut = self.cell.interrupt(message.method)
         if cut is None:
             return
@@ -282,6 +358,8 @@ class CellHost(Services):
             self._report(unclean, message)
         if opened.reply_to is not None:
             self._replies.post(self.cell.serial, opened.reply_to, None, interrupted)
+        elif type(opened.work) is Errand and opened.work.call.wants_reply:
+            self._hosting.emit(self._failure(opened.work, interrupted))
         else:
             self._report(interrupted, message)
 
@@ -346,7 +424,7 @@ class CellHost(Services):
 
     def _failed(self, error: Exception, work: Work) -> None:
         """Do what is to be done about a failure that nobody awaits."""
-        self._regret(error, _named(work))
+        self._regret(error, named(work))
         if self.cell.actor_type.cls.supervise is not None:
             self._supervise(error, (work, None))
 
@@ -438,7 +516,9 @@ class CellHost(Services):
             failed = item
         elif isinstance(item, Resume) and self._open is not None:
             failed = (self._open.work, self._open.reply_to)
-        message = _named(failed[0]) if failed else Message(type(item).__name__.lower())
+        message = named(failed[0]) if failed else Message(type(item).__name__.lower())
+        if self._open is not None and type(self._open.work) is Errand:
+            self._hosting.emit(self._failure(self._open.work, error))
         self._open = None
         self._report(error, message)
         if failed is not None and self.cell.actor_type.cls.supervise is not None:
@@ -470,9 +550,11 @@ class CellHost(Services):
         for work, reply_to in left:
             if reply_to is not None:
                 self._replies.post(self.cell.serial, reply_to, None, refusal)
+            elif isinstance(work, Batch):
+                self._hosting.emit(work.returned())
             else:
-                self._report(refusal, _named(work))
-                self._bury(_named(work), "its actor stopped before it was handled")
+                self._report(refusal, named(work))
+                self._bury(named(work), "its actor stopped before it was handled")
         self._mailbox.stopped.answerer = None
         gone: Future[None] = Future()
         gone.add_done_callback(lambda _: self._leave(cause))
@@ -516,20 +598,3 @@ class CellHost(Services):
 def _tell(listeners: Sequence[Listener], news: Sequence[FieldChange]) -> None:
     for listener in listeners:
         listener.tell(news)
-
-
-def _named(work: Work) -> Message:
-    """Return the message, or one that names what was done instead."""
-    match work:
-        case Message():
-            return work
-        case Call():
-            return Message("call")
-        case Create():
-            return Message("on_create")
-        case Stop():
-            return Message("on_stop")
-        case Ring(timer):
-            return Message(getattr(timer.function, "__name__", "?"))
-        case _:
-            assert_never(work)

@@ -18,6 +18,7 @@ from comity.base.clock import MILLISECOND, Duration, Moment
 from comity.base.ids import Topic
 from comity.drivers.dispatch.alarms import Alarms
 from comity.drivers.dispatch.dead_letters import DeadLetters
+from comity.drivers.dispatch.doorway import Doorway
 from comity.drivers.dispatch.outside import Outside
 from comity.drivers.dispatch.pool import Job
 
@@ -53,6 +54,7 @@ class Hosting:
     dead_letters: keeps what is taken and never handled.
     mailbox_max: messages that may wait in one mailbox, if the actor's class does not say.
     alarms, outside: who keeps time, and whatever else handlers await.
+    doorway: where messages from other devices come from.
     moment, randomness: what actors get as `self.now` and `self.random`.
     """
 
@@ -66,6 +68,7 @@ class Hosting:
     dead_letters: DeadLetters
     mailbox_max: int
     alarms: Alarms
+    doorway: Doorway
     outside: Outside
     moment: Callable[[], Moment]
     randomness: Randomness

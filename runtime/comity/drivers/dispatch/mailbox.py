@@ -26,12 +26,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, assert_never, cast
 
 import pykka
 from pykka import messages
 
 from comity.actor.cell import Cell
+from comity.actor.errand import Batch, Errand
 from comity.actor.fold import Fold
 from comity.actor.message import Message, size_of
 from comity.actor.timers import TIMERS_MAX, Timer
@@ -51,6 +52,7 @@ __all__ = [
     "Ring",
     "Stop",
     "Work",
+    "named",
 ]
 
 _LIGHT_BYTES: Final = 1024
@@ -109,7 +111,7 @@ class Renew:
 _HELD: Final = Resume(None)
 """Stands for the resume that has not come."""
 
-Work = Message | Call | Create | Stop | Ring
+Work = Message | Call | Create | Stop | Ring | Batch | Errand
 """What waits in a mailbox."""
 
 Item = tuple[Work, Future[Any] | None]
@@ -492,3 +494,24 @@ class Mailbox:
         if self._bytes:
             waiting += f", {self._bytes} bytes of them"
         return f"{label} has {waiting}: send this one again later"
+
+
+def named(work: Work) -> Message:
+    """Return the message, or one that names what was done instead."""
+    match work:
+        case Message():
+            return work
+        case Call():
+            return Message("call")
+        case Create():
+            return Message("on_create")
+        case Stop():
+            return Message("on_stop")
+        case Ring(timer):
+            return Message(getattr(timer.function, "__name__", "?"))
+        case Errand():
+            return work.message
+        case Batch():
+            return Message("messages of another device")
+        case _:
+            assert_never(work)

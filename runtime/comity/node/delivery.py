@@ -1,0 +1,441 @@
+"""Delivery: messages to actors that are elsewhere, and from elsewhere to actors here.
+
+Owns: the edges of a node, its outbox, and what is promised about both. May not know: sessions
+(`node.links`), turns (`actor.errand`), how a message is written (`actor.parcel`).
+
+    Post --one envelope a step and edge, durable--> outbox --link open--> Mail
+         --Acknowledge--> out of the outbox
+    Mail --next in its chain--> grant found, its actor awake --> Errands --> Handled
+         --its effect, its mark and its reply are one write--> Acknowledge, Mail with the reply
+         --its actor asleep--> kept, unacknowledged, until it wakes
+
+What waits when a step ends goes into one envelope: the busier, the larger; nothing waits for a
+clock. The reply to an ask is a letter of the opposite edge, so it is stored, sent again and
+taken once by the same means, and a request that comes again finds it there.
+Of a handler that awaits, the mark is written with its first stretch, and that it is open
+beside it: after a crash its asker gets `INTERRUPTED`.
+Source: PROTOCOL section 7; ARCHITECTURE 'The way of a message (hold a ref only)'; decision 27.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from comity.actor.fold import Call, Errands, Handled, Returned
+from comity.base.canonical import varint
+from comity.base.clock import Instant, earliest
+from comity.base.endings import Ending
+from comity.base.errors import Reason, Rejected, UsageError
+from comity.base.ids import DeviceId, Topic
+from comity.base.limits import (
+    ENVELOPE_BYTES_MAX,
+    ENVELOPE_COUNT_MAX,
+    OUTBOX_BYTES_MAX,
+    OUTBOX_COUNT_MAX,
+)
+from comity.base.ports import Entropy
+from comity.node.beats import Phase
+from comity.node.commands import GiveLink
+from comity.node.edge_rows import Edge, restore_edges
+from comity.node.effects import Progress, Stage, Table, Throttle
+from comity.node.events import Post
+from comity.node.grants import Grants
+from comity.node.links import Link, Links
+from comity.node.replica import Replica
+from comity.node.rows import edge_key, outbox_key
+from comity.node.step import Rows, Step
+from comity.protocol.capability import RefLink
+from comity.protocol.edge import Enclosed
+from comity.protocol.envelope import (
+    CallHead,
+    Envelope,
+    Letter,
+    ReplyHead,
+    decode_envelope,
+    encode_envelope,
+    envelope_hash,
+    letter_size,
+)
+from comity.wire.records import Acknowledge, Mail, Refusal
+
+__all__ = ["Delivery"]
+
+_HEADROOM = 64
+"""Bytes of an envelope beside its letters."""
+
+
+class Delivery:
+    """All edges of one node."""
+
+    __slots__ = (
+        "_batches",
+        "_calls",
+        "_device",
+        "_dirty",
+        "_edges",
+        "_entropy",
+        "_links",
+        "_replica",
+        "grants",
+    )
+
+    def __init__(
+        self,
+        device: DeviceId,
+        links: Links,
+        replica: Callable[[Topic], Replica | None],
+        entropy: Entropy,
+        found: Mapping[Table, Rows],
+    ) -> None:
+        """Take edges, outbox and grants from their rows; `recover` comes next."""
+        self._device = device
+        self._links = links
+        self._replica = replica
+        self._entropy = entropy
+        self.grants = Grants(entropy, found.get(Table.GRANT, ()))
+        self._edges = restore_edges(device, found)
+        self._dirty: dict[DeviceId, Edge] = {}
+        self._batches: dict[tuple[Topic, DeviceId], list[tuple[int, Call, bytes]]] = {}
+        self._calls: tuple[CallHead, Call] | None = None
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `tick` is due."""
+        due: Instant | None = None
+        for edge in self._edges.values():
+            due = earliest(due, edge.receiver.deadline)
+            if self._links.to(edge.device) is not None:
+                due = earliest(due, edge.sender.deadline)
+        return due
+
+    def recover(self, step: Step) -> None:
+        """Tell the askers of handlers that a crash cut off."""
+        for edge in list(self._edges.values()):
+            for number in edge.cut_off:
+                self._reply(edge, number, Ending.INTERRUPTED, varint(1))
+                step.drop(Table.EDGE, edge_key(b"o", edge.device, number))
+            edge.cut_off.clear()
+
+    def check(self) -> None:
+        """Assert the invariants of every edge."""
+        for edge in self._edges.values():
+            edge.sender.check()
+            edge.receiver.check()
+
+    def waiting(self, device: DeviceId) -> int:
+        """Return how many letters to a device are not acknowledged."""
+        edge = self._edges.get(device)
+        return 0 if edge is None else edge.sender.count + len(edge.pending)
+
+    def _edge(self, device: DeviceId) -> Edge:
+        edge = self._edges.get(device)
+        if edge is None:
+            edge = self._edges[device] = Edge(device)
+        return edge
+
+    def give(self, command: GiveLink, address: str, step: Step) -> RefLink | UsageError:
+        """Give a link to an actor that is held here."""
+        secret = self.grants.give(step, command.topic, command.methods)
+        if isinstance(secret, UsageError):
+            return secret
+        return RefLink(self._device, command.topic, secret, (address,) if address else ())
+
+    def _is_awake(self, topic: Topic) -> bool:
+        replica = self._replica(topic)
+        return replica is not None and replica.beats.phase is not Phase.ASLEEP
+
+    # What leaves
+
+    def post(self, event: Post) -> None:
+        """Take messages for a device into the next envelope."""
+        edge = self._edge(event.device)
+        edge.is_known = True
+        edge.pending += event.letters
+        self._dirty[edge.device] = edge
+
+    def _reply(self, edge: Edge, to: int, ending: Ending, body: bytes) -> None:
+        edge.pending.append(((ReplyHead(to, ending), body), None))
+        self._dirty[edge.device] = edge
+
+    def finish(self, step: Step) -> None:
+        """Enclose what waits, write down what was handled, hand out what came."""
+        for edge in self._dirty.values():
+            self._enclose(edge, step)
+            if edge.is_marked:
+                edge.is_marked = False
+                row = edge.receiver.row()
+                step.put(Table.EDGE, edge_key(b"r", edge.device), row.encode())
+            self._plan_flush(edge, step)
+        self._dirty.clear()
+        for (topic, sender), items in self._batches.items():
+            step.act(Errands(topic, sender, tuple(items)))
+        self._batches.clear()
+
+    def _enclose(self, edge: Edge, step: Step) -> None:
+        pending, edge.pending = edge.pending, []
+        at = 0
+        while at < len(pending):
+            size, start = _HEADROOM, at
+            while at < len(pending) and at - start < ENVELOPE_COUNT_MAX:
+                size += letter_size(pending[at][0])
+                if size > ENVELOPE_BYTES_MAX and at > start:
+                    break
+                at += 1
+            self._enclose_some(edge, [letter for letter, _ in pending[start:at]], step)
+            number = edge.sender.next_number - (at - start)
+            for (head, _), token in pending[start:at]:
+                if token is not None and isinstance(head, CallHead):
+                    if head.wants_reply:
+                        edge.asks[number] = token
+                    else:
+                        edge.sends.append((number, token))
+                        edge.unqueued.append((number, token))
+                number += 1
+
+    def _enclose_some(self, edge: Edge, letters: Sequence[Letter], step: Step) -> None:
+        sender = edge.sender
+        first = sender.next_number
+        data = encode_envelope(first, sender.last_hash, edge.receiver.acknowledged, letters)
+        digest = envelope_hash(self._device, edge.device, data)
+        sender.enclosed(Enclosed(first, first + len(letters) - 1, data, digest))
+        step.put(Table.OUTBOX, outbox_key(edge.device, first), data)
+        self._throttle(edge, step)
+
+    def _throttle(self, edge: Edge, step: Step) -> None:
+        """Have senders wait while much is not acknowledged, until half of it is."""
+        count, size = edge.sender.count, edge.sender.size
+        if not edge.is_full and (count > OUTBOX_COUNT_MAX or size > OUTBOX_BYTES_MAX):
+            edge.is_full = True
+        elif edge.is_full and 2 * count < OUTBOX_COUNT_MAX and 2 * size < OUTBOX_BYTES_MAX:
+            edge.is_full = False
+        else:
+            return
+        step.act(Throttle(edge.device, edge.is_full))
+
+    def _plan_flush(self, edge: Edge, step: Step) -> None:
+        """Send once durable: what is enclosed, and how far the other edge has come."""
+        last, acknowledged = edge.sender.next_number - 1, edge.receiver.acknowledged
+        step.when_durable(lambda later: self._flush(edge, last, acknowledged, later))
+
+    def _flush(self, edge: Edge, last: int, acknowledged: int, step: Step) -> None:
+        edge.durable = max(edge.durable, last)
+        while edge.unqueued and edge.unqueued[0][0] <= last:
+            step.act(Progress(edge.unqueued.popleft()[1], Stage.QUEUED))
+        edge.acknowledged = max(edge.acknowledged, acknowledged)
+        self._fly(edge, step)
+        self._acknowledge(edge, step)
+
+    def _fly(self, edge: Edge, step: Step) -> None:
+        link = self._links.to(edge.device)
+        if link is None:
+            return
+        for data in edge.sender.fly(step.instant, up_to=edge.durable):
+            self._links.say(link, Mail(data), step)
+
+    def _acknowledge(self, edge: Edge, step: Step, *, again: bool = False) -> None:
+        """Say how far the other edge has come, if that is news or asked for again."""
+        link = self._links.to(edge.device)
+        news = edge.acknowledged, edge.receiver.received
+        if link is None or not edge.is_known or (news == edge.told and not again):
+            return
+        if news[0] == edge.told[0] and not again:
+            return  # what has merely come is told when it matters
+        edge.told = news
+        self._links.say(link, Acknowledge(*news), step)
+
+    # What comes
+
+    def opened(self, link: Link, step: Step) -> None:
+        """A session is open: send what waits for its other end."""
+        assert link.peer is not None
+        edge = self._edges.get(link.peer)
+        if edge is not None:
+            edge.told = (0, 0)
+            edge.sender.grounded()
+            self._fly(edge, step)
+            self._acknowledge(edge, step)
+
+    def closed(self, link: Link) -> None:
+        """A session is gone."""
+        edge = None if link.peer is None else self._edges.get(link.peer)
+        if edge is not None and self._links.to(edge.device) is None:
+            edge.sender.grounded()
+
+    def tick(self, step: Step) -> None:
+        """Send again what is not acknowledged; tell of gaps that stand."""
+        now = step.instant
+        for edge in self._edges.values():
+            gap = edge.receiver.overdue(now)
+            if gap is not None:
+                self._alarm(edge, step, f"messages {gap[0]} to {gap[1]} have not come")
+            due, link = edge.sender.deadline, self._links.to(edge.device)
+            if due is None or due > now or link is None:
+                continue
+            share = int.from_bytes(self._entropy.draw(2), "big")
+            jitter = (edge.sender.wait // 4 * share) >> 16
+            for data in edge.sender.resend(now, jitter, received=edge.taken_there):
+                self._links.say(link, Mail(data), step)
+
+    def _alarm(self, edge: Edge, step: Step, detail: str) -> None:
+        step.report(
+            "edge broken",
+            device=edge.device,
+            detail=f"{detail}: somebody on the way drops them, or one of both devices goes on "
+            "from an older copy of its store",
+        )
+
+    def heard_mail(self, link: Link, record: Mail, step: Step) -> Rejected | None:
+        """An envelope came over a session."""
+        assert link.peer is not None
+        envelope = decode_envelope(record.envelope)
+        if isinstance(envelope, Rejected):
+            return envelope
+        return self.arrived(link.peer, record.envelope, envelope, step)
+
+    def arrived(
+        self, sender: DeviceId, data: bytes, envelope: Envelope, step: Step
+    ) -> Rejected | None:
+        """An envelope of a device came, by whatever way."""
+        edge = self._edges.get(sender)
+        if edge is None or not edge.is_known:
+            if not self._is_welcome(envelope):
+                self._unwelcome(sender, step)
+                return None
+            edge = self._edge(sender)
+            edge.is_known = True
+        digest = envelope_hash(sender, self._device, data)
+        fresh = edge.receiver.arrive(envelope, digest, step.instant)
+        if isinstance(fresh, Rejected):
+            self._alarm(edge, step, fresh.detail)
+            return None
+        for number, (head, body) in fresh:
+            self._take(edge, number, head, body, step)
+        self._acknowledged(edge, envelope.ack, step)
+        if not fresh:
+            self._acknowledge(edge, step, again=True)
+        return None
+
+    def _is_welcome(self, envelope: Envelope) -> bool:
+        """Whether a stranger shows that somebody here gave it a link."""
+        heads = [head for head, _ in envelope.letters]
+        return all(
+            isinstance(head, CallHead) and self.grants.find(head.grant) is not None
+            for head in heads
+        )
+
+    def _unwelcome(self, sender: DeviceId, step: Step) -> None:
+        detail = "it names no link that this device gave out"
+        refusal = Rejected(Reason.NO_GRANT, detail)
+        step.report("refused", device=sender, refusal=refusal)
+        link = self._links.to(sender)
+        if link is not None:
+            self._links.say(link, Refusal(refusal.reason, detail), step)
+
+    def heard_acknowledge(self, link: Link, record: Acknowledge, step: Step) -> Rejected | None:
+        """The other end says how far our edge has come."""
+        edge = None if link.peer is None else self._edges.get(link.peer)
+        if edge is None:
+            return Rejected(Reason.OUT_OF_TURN, "an acknowledgement of nothing")
+        edge.taken_there = record.received
+        return self._acknowledged(edge, record.handled, step)
+
+    def _acknowledged(self, edge: Edge, handled: int, step: Step) -> Rejected | None:
+        gone = edge.sender.acknowledged(handled, step.instant)
+        if gone is None:
+            return Rejected(Reason.OUT_OF_TURN, f"letter {handled} was never sent")
+        if not gone:
+            return None
+        for enclosed in gone:
+            step.drop(Table.OUTBOX, outbox_key(edge.device, enclosed.first))
+        if not edge.sender.count:
+            row = varint(edge.sender.next_number) + edge.sender.last_hash
+            step.put(Table.EDGE, edge_key(b"s", edge.device), row)
+        while edge.sends and edge.sends[0][0] <= gone[-1].last:
+            step.act(Progress(edge.sends.popleft()[1], Stage.TAKEN))
+        self._throttle(edge, step)
+        self._fly(edge, step)
+        return None
+
+    def _take(
+        self, edge: Edge, number: int, head: CallHead | ReplyHead, body: bytes, step: Step
+    ) -> None:
+        if isinstance(head, ReplyHead):
+            token = edge.asks.pop(head.to, None)
+            if token is not None:
+                step.act(Progress(token, Stage.ENDED, head.ending, body))
+            self._done(edge, number)
+            return
+        found = self._call_of(head, step)
+        if isinstance(found, str):
+            ending = Ending.REFUSED if found else Ending.LATE
+            self._done(edge, number)
+            if head.wants_reply:
+                self._reply(edge, number, ending, found.encode())
+            else:
+                refusal = Rejected(Reason.NO_GRANT, found or "its deadline had passed")
+                step.report("refused", device=edge.device, refusal=refusal)
+            return
+        topic, call = found
+        if self._is_awake(topic):
+            self._batches.setdefault((topic, edge.device), []).append((number, call, body))
+        else:
+            edge.asleep.setdefault(topic, []).append((number, call, body))
+
+    def _call_of(self, head: CallHead, step: Step) -> tuple[Topic, Call] | str:
+        """Return what a letter may do, or why it may not; nothing said if it is late."""
+        grant = self.grants.find(head.grant)
+        if grant is None:
+            return "no such link was given out"
+        if grant.is_revoked:
+            return "the link was taken back by who gave it"
+        if head.method not in grant.methods:
+            return f"the link does not let {head.method!r} through"
+        if self._replica(grant.topic) is None:
+            return "the actor is not held on this device any more"
+        if head.deadline and head.deadline < step.now.wall:
+            return ""
+        if self._calls is None or self._calls[0] is not head:
+            made = Call(head.method, head.shape, head.wants_reply, head.chain)
+            self._calls = head, made
+        return grant.topic, self._calls[1]
+
+    def _done(self, edge: Edge, number: int) -> None:
+        edge.receiver.done((number,))
+        edge.is_marked = True
+        self._dirty[edge.device] = edge
+
+    # What was handled
+
+    def handled(self, event: Handled, step: Step) -> None:
+        """Errands have had their turns, whose writes are in this very step."""
+        edge = self._edges[event.sender]
+        edge.receiver.done([number for number, _, _, _ in event.results])
+        edge.is_marked = True
+        self._dirty[edge.device] = edge
+        for number, _, ending, body in event.results:
+            if ending is None:
+                continue
+            if ending is Ending.INTERRUPTED and not body:
+                edge.open[number] = None
+                step.put(Table.EDGE, edge_key(b"o", edge.device, number), b"")
+                continue
+            if number in edge.open:
+                del edge.open[number]
+                step.drop(Table.EDGE, edge_key(b"o", edge.device, number))
+            self._reply(edge, number, ending, body)
+
+    def returned(self, event: Returned) -> None:
+        """Errands were not begun: keep them, or hand them out anew if their actor woke."""
+        edge = self._edges[event.sender]
+        edge.asleep.setdefault(event.topic, []).extend(event.items)
+        if self._is_awake(event.topic):
+            self.woken(event.topic)
+
+    def woken(self, topic: Topic) -> None:
+        """An actor is hosted from now on: hand out what waits for it."""
+        for edge in self._edges.values():
+            items = edge.asleep.pop(topic, None)
+            if items:
+                self._batches.setdefault((topic, edge.device), []).extend(
+                    sorted(items, key=lambda item: item[0])
+                )
