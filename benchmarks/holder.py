@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from comity.base.clock import Instant, Moment, Wall
+from comity.base.clock import Instant, Moment, Wall, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 from comity.base.limits import SERVE_COUNT_MAX
@@ -120,7 +120,8 @@ class Holder:
         self.heard = Heard()
         self._waiting = Waiting()
         ends = self._topic, self._topic + b"\xff" * 9
-        found = [self.store.read(each, *ends, _ALL) for each in (Table.COMMIT, Table.RUN)]
+        tables = Table.COMMIT, Table.RUN, Table.INDEX
+        found = [self.store.read(each, *ends, _ALL) for each in tables]
         self.replica = Replica(
             self._topic,
             Hand(signer, OwnPrekeys(KeyPair(self._crypto, entropy.draw(32))), entropy),
@@ -159,13 +160,42 @@ class Holder:
             self._hear()
 
     def rest(self) -> None:
-        """Let time pass until all that is cold is packed."""
-        packing = self.replica.packing
-        while packing.deadline is not None:
-            self._now = packing.deadline
+        """Let time pass until all that is cold is packed, and indexed."""
+        replica = self.replica
+        while due := earliest(replica.packing.deadline, replica.indexing.deadline):
+            self._now = due
             step = self._step()
-            packing.tick(self.replica.beats.durable, step)
+            replica.packing.tick(replica.beats.durable, step)
+            replica.indexing.tick(replica.beats.durable, step)
             self._act(step.finish())
+
+    def resume(self) -> None:
+        """Begin to rest, as whoever has just taken something."""
+        step = self._step()
+        self.replica.packing.grown(self.replica.beats.durable, step)
+        self.replica.indexing.grown(self.replica.beats.durable, step)
+        self._act(step.finish())
+
+    def read_turns(self) -> int:
+        """Read all turns as activation does; return how many there are."""
+        count = 0
+        last = len(self.replica.journal.graph)
+
+        def then(_: Step, found: dict[int, tuple[bytes, ...]]) -> None:
+            nonlocal count
+            count += sum(map(len, found.values()))
+
+        for first in range(1, last + 1, SERVE_COUNT_MAX):
+            step = self._step()
+            stop = min(last, first + SERVE_COUNT_MAX - 1)
+            self.replica.indexing.read_turns(step, first, stop, then)
+            self._act(step.finish())
+        return count
+
+    def index_bytes(self) -> int:
+        """Return the bytes of the index, keys included."""
+        ends = self._topic, self._topic + b"\xff" * 9
+        return sum(len(k) + len(v) for k, v in self.store.read(Table.INDEX, *ends, _ALL))
 
     def serve(self) -> Iterator[bytes]:
         """Yield all commits as another member is sent them: a batch for each page."""

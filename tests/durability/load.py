@@ -28,7 +28,7 @@ from comity.drivers import sqlite_store
 from comity.drivers.dispatch.future import Future
 from comity.drivers.store import Store
 from comity.log.sealed import commit_id
-from comity.node import beats, packing, rows
+from comity.node import beats, indexing, loading, packing, rows
 from comity.node.effects import Drop, Put, Table
 from tests.durability.mutants import MUTANTS
 from tests.durability.record import Kind, save
@@ -52,6 +52,10 @@ _CHECKPOINT_PAGES: Final = 40
 _LIMITS: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (beats, "BEAT_MAX", _BEAT),
     (packing, "COLD_BACKLOG", 8),
+    (indexing, "COLD_BACKLOG", 8),
+    (indexing, "COLD_WAIT", _BEAT),
+    (indexing, "INDEX_PIECE", 5),
+    (loading, "INDEX_PIECE", 5),
     (packing, "COLD_TAIL", 3),
     (packing, "COLD_PIECE", 5),
     (packing, "COLD_WAIT", _BEAT),

@@ -60,7 +60,9 @@ def test_the_record_is_what_happened(loads: Loads, tmp_path: Path) -> None:
     assert set(left) == {"vault", "store.db", "store.db-wal"}
     with closing(sqlite3.connect(tmp_path / "store" / "store.db")) as database:
         ((runs,),) = database.execute("SELECT count(*) FROM run")
+        ((pieces,),) = database.execute("SELECT count(*) FROM log_index")
     assert runs, "a load in which nothing became cold"
+    assert pieces, "a load in which nothing was indexed"
 
 
 def test_the_load_reaches_what_it_is_for(loads: Loads, tmp_path: Path) -> None:

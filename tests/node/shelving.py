@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from comity.base.clock import Instant, Moment, Wall
+from comity.base.clock import Instant, Moment, Wall, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic
 from comity.crypto.keys import KeyPair
@@ -208,6 +208,7 @@ class Holder:
         self.disk = disk or {
             Table.COMMIT: {rows.commit_key(log.topic, 1): genesis},
             Table.RUN: {},
+            Table.INDEX: {},
         }
         entropy = SimEntropy(2, 1, 1)
         signer = Signer(CRYPTO, entropy.draw(32))
@@ -221,6 +222,7 @@ class Holder:
                 ((log.genesis.id, log.content),),
                 tuple(sorted(self.disk[Table.COMMIT].items())),
                 tuple(sorted(self.disk[Table.RUN].items())),
+                tuple(sorted(self.disk[Table.INDEX].items())),
             ),
         )
 
@@ -240,9 +242,15 @@ class Holder:
 
     def rest(self) -> None:
         """Let time pass until nothing is due any more."""
-        while self.replica.packing.deadline is not None:
-            self.now = self.replica.packing.deadline
-            self.do(lambda step: self.replica.packing.tick(self.replica.beats.durable, step))
+        replica = self.replica
+        while due := earliest(replica.packing.deadline, replica.indexing.deadline):
+            self.now = due
+
+            def tick(step: Step) -> None:
+                replica.packing.tick(replica.beats.durable, step)
+                replica.indexing.tick(replica.beats.durable, step)
+
+            self.do(tick)
 
     def read(self, first: int, last: int) -> dict[int, Commit]:
         """Read commits by number."""

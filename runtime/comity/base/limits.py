@@ -38,6 +38,7 @@ __all__ = [
     "HANDSHAKE_TIMEOUT",
     "HEADS_LEFT_MAX",
     "HEADS_SAID_MAX",
+    "INDEX_PIECE",
     "KEYS_ASKED_MAX",
     "KEYS_A_MINUTE_MAX",
     "KEY_ASK_WAIT",
@@ -164,6 +165,9 @@ COLD_PIECE: Final = 512
 COLD_WAIT: Final = Duration(2 * SECOND)
 """How long nothing has come before a piece is packed, and between two pieces: history that is
 streaming in is hardly held up."""
+
+INDEX_PIECE: Final = 512
+"""Commits of one row of the index of a log: some 10 ms to write, 2 to read."""
 
 ANNOUNCE_TAGS_MAX: Final = 1024
 """Topics in one announcement; more are sent in further ones."""

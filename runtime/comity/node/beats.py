@@ -37,11 +37,10 @@ from comity.base.limits import (
 )
 from comity.log.entries import AdoptEntry, Entry, TurnEntry
 from comity.node import rows
-from comity.node.cold import Cold
 from comity.node.effects import Release, Table
+from comity.node.indexing import Indexing
 from comity.node.journal import Journal
 from comity.node.step import Rows, Step
-from comity.wire.records import Commit
 
 __all__ = ["Beats", "Phase"]
 
@@ -108,7 +107,6 @@ class Beats:
     __slots__ = (
         "_beat",
         "_bound",
-        "_cold",
         "_decisions",
         "_draft",
         "_durable",
@@ -117,6 +115,7 @@ class Beats:
         "_frontier",
         "_generation",
         "_hold",
+        "_indexing",
         "_journal",
         "_merge_at",
         "_offer",
@@ -131,10 +130,13 @@ class Beats:
         "_writable",
     )
 
-    def __init__(self, journal: Journal, cold: Cold) -> None:
-        """Start asleep over a journal, all of whose commits are durable: `cold` reads them."""
+    def __init__(self, journal: Journal, indexing: Indexing) -> None:
+        """Start asleep over a journal, all of whose commits are durable.
+
+        indexing: reads their turns.
+        """
         self._journal = journal
-        self._cold = cold
+        self._indexing = indexing
         self._phase = Phase.ASLEEP
         self._draft: _Draft | None = None
         self._rows = 0
@@ -561,15 +563,15 @@ class Beats:
         generation = self._generation
         self._reading = True
 
-        def arrived(later: Step, found: dict[int, Commit]) -> None:
+        def arrived(later: Step, found: dict[int, tuple[bytes, ...]]) -> None:
             if generation != self._generation:
                 return
             self._reading = False
-            for number, commit in found.items():
-                self._recent[number - 1] = self._journal.turns_of(commit)
+            for number, turns in found.items():
+                self._recent[number - 1] = turns
             self.feed(later)
 
-        self._cold.read(step, first + 1, stop, arrived)
+        self._indexing.read_turns(step, first + 1, stop, arrived)
 
     def _extend(self, commit: int) -> None:
         """Move the frontier over one further commit, if it counts."""

@@ -161,20 +161,16 @@ class Desk:
         for key, value in found.get(Table.EPOCH, ()):
             topic, epoch = rows.split_epoch_key(key)
             keys.setdefault(topic, []).append((epoch, value))
-        logs: dict[Topic, list[tuple[bytes, bytes]]] = {}
-        for key, value in found.get(Table.COMMIT, ()):
-            logs.setdefault(rows.topic_of_key(key), []).append((key, value))
-        runs: dict[Topic, list[tuple[bytes, bytes]]] = {}
-        for key, value in found.get(Table.RUN, ()):
-            runs.setdefault(rows.topic_of_key(key), []).append((key, value))
+        logs = _by_topic(found.get(Table.COMMIT, ()))
+        runs, indexes = (_by_topic(found.get(each, ())) for each in (Table.RUN, Table.INDEX))
         for key, value in found.get(Table.TOPIC, ()):
             topic, row = Topic(key), rows.decode_topic(value)
             log = tuple(logs.get(topic, ()))
             if row.shelf:
                 self._shelves[topic] = Shelf(topic, self.syncing, store=self._store, found=log)
             else:
-                packed = tuple(runs.get(topic, ()))
-                saved = Saved(tuple(keys.get(topic, ())), log, packed)
+                packed, index = (tuple(each.get(topic, ())) for each in (runs, indexes))
+                saved = Saved(tuple(keys.get(topic, ())), log, packed, index)
                 replica = Replica(
                     topic, self._hand, self.syncing, row=row, store=self._store, saved=saved
                 )
@@ -597,3 +593,11 @@ class Desk:
     def _unknown(self, topic: Topic) -> UsageError:
         known = ", ".join(short(held) for held in self._replicas) or "none"
         return UsageError(f"no actor {short(topic)} is held here; held are: {known}")
+
+
+def _by_topic(found: Rows) -> dict[Topic, list[tuple[bytes, bytes]]]:
+    """Sort rows whose keys begin with a topic by it; their order stays."""
+    sorted_out: dict[Topic, list[tuple[bytes, bytes]]] = {}
+    for key, value in found:
+        sorted_out.setdefault(rows.topic_of_key(key), []).append((key, value))
+    return sorted_out

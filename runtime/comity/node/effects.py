@@ -59,6 +59,7 @@ class Table(StrEnum):
     TOPIC = "topic"
     COMMIT = "commit_log"
     RUN = "run"
+    INDEX = "log_index"
     DRAFT = "draft"
     EPOCH = "epoch_key"
     CURSOR = "cursor"

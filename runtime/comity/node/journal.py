@@ -55,7 +55,7 @@ from comity.node.step import Step
 from comity.node.verdicts import Ahead, Checked, Inserted, Missing, Opened
 from comity.wire.records import Commit
 
-__all__ = ["Checked", "Hand", "Inserted", "Journal", "Missing"]
+__all__ = ["Checked", "Hand", "Inserted", "Journal", "Missing", "turns_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Journal:
         """Open a commit that was accepted before and return its turns' operations."""
         inner = decode_inner(self.reopen(commit).plain, self.graph.facts)
         assert isinstance(inner, Inner)
-        return _turns(inner)
+        return turns_in(inner)
 
     def reopen(self, commit: Commit) -> Opened:
         """Open a commit that was accepted before."""
@@ -285,7 +285,7 @@ class Journal:
         if step is not None and len(self.graph.forks) != forks:
             step.report("fork", topic=self.topic, commit=checked.id, device=inner.author)
         change, flips = self._admit(index, checked)
-        turns = _turns(inner)
+        turns = turns_in(inner)
         if inner.author == self._hand.signer.device:
             self.own_last = index
         self._prekeys.note(index, inner.author, inner.entries)
@@ -593,5 +593,6 @@ class Journal:
         return 1 + max(self.graph.gen_of(head) for head in heads)
 
 
-def _turns(inner: Inner) -> tuple[bytes, ...]:
+def turns_in(inner: Inner) -> tuple[bytes, ...]:
+    """Return the operations of a commit's turns."""
     return tuple(entry.operations for entry in inner.entries if isinstance(entry, TurnEntry))

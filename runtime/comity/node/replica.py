@@ -28,6 +28,7 @@ from comity.node.commands import LogCommit, TopicStatus
 from comity.node.devices import Stranded
 from comity.node.effects import Table
 from comity.node.holdings import Holdings
+from comity.node.indexing import Indexing
 from comity.node.journal import Hand, Journal
 from comity.node.key_requests import KeyRequests
 from comity.node.loading import Saved, load
@@ -106,6 +107,7 @@ class Replica:
         "beats",
         "cold",
         "holdings",
+        "indexing",
         "journal",
         "packing",
         "stranded",
@@ -144,9 +146,10 @@ class Replica:
             on_insert=self._inserted,
         )
         self.cold = Cold(topic, self._rebuild)
-        load(self.journal, self.cold, saved)
+        upto = load(self.journal, self.cold, self.holdings, saved)
         self.packing = Packing(self.journal, self.cold)
-        self.beats = Beats(self.journal, self.cold)
+        self.indexing = Indexing(self.journal, self.cold, upto)
+        self.beats = Beats(self.journal, self.indexing)
         self._arrivals = Arrivals(self.journal, self._arrived)
 
     @property
@@ -155,12 +158,14 @@ class Replica:
         waiting = earliest(self._orphans.deadline, self._key_requests.deadline)
         waiting = earliest(waiting, self._pacing.deadline)
         waiting = earliest(waiting, self.packing.deadline)
+        waiting = earliest(waiting, self.indexing.deadline)
         return earliest(self.beats.deadline, waiting)
 
     def tick(self, step: Step) -> None:
         """Do what time asks for: seal a draft, take what waited, ask for keys."""
         self.beats.tick(step)
         self.packing.tick(self.beats.durable, step)
+        self.indexing.tick(self.beats.durable, step)
         for entry in self._pacing.release(step.instant):
             self._take_all(step, self._accept_late(step, entry), asked=False)
         for orphan in self._orphans.expire(step.instant):
@@ -562,6 +567,7 @@ class Replica:
                 self.holdings.add(each, self.journal.graph.gen_of(index))
             self._listener.stored(step, self.topic, ids, source)
         self.packing.grown(self.beats.durable, step)
+        self.indexing.grown(self.beats.durable, step)
 
 
 def _again(ready: Sequence[Orphan]) -> list[tuple[Arrival, Source]]:
