@@ -26,8 +26,9 @@ from comity.node.dialer import Purpose
 from comity.node.effects import Answer, Table
 from comity.node.journal import Hand, Journal
 from comity.node.links import Link, Links
+from comity.node.loading import Saved, by_topic
 from comity.node.refusals import Refusals, Refused
-from comity.node.replica import Replica, Saved
+from comity.node.replica import Replica
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
 from comity.node.syncing import Syncing
@@ -161,8 +162,8 @@ class Desk:
         for key, value in found.get(Table.EPOCH, ()):
             topic, epoch = rows.split_epoch_key(key)
             keys.setdefault(topic, []).append((epoch, value))
-        logs = _by_topic(found.get(Table.COMMIT, ()))
-        runs, indexes = (_by_topic(found.get(each, ())) for each in (Table.RUN, Table.INDEX))
+        logs = by_topic(found.get(Table.COMMIT, ()))
+        runs, indexes = (by_topic(found.get(each, ())) for each in (Table.RUN, Table.INDEX))
         for key, value in found.get(Table.TOPIC, ()):
             topic, row = Topic(key), rows.decode_topic(value)
             log = tuple(logs.get(topic, ()))
@@ -593,11 +594,3 @@ class Desk:
     def _unknown(self, topic: Topic) -> UsageError:
         known = ", ".join(short(held) for held in self._replicas) or "none"
         return UsageError(f"no actor {short(topic)} is held here; held are: {known}")
-
-
-def _by_topic(found: Rows) -> dict[Topic, list[tuple[bytes, bytes]]]:
-    """Sort rows whose keys begin with a topic by it; their order stays."""
-    sorted_out: dict[Topic, list[tuple[bytes, bytes]]] = {}
-    for key, value in found:
-        sorted_out.setdefault(rows.topic_of_key(key), []).append((key, value))
-    return sorted_out

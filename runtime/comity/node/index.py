@@ -24,7 +24,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from comity.authority.claim import Claim
 from comity.base.clock import Wall
@@ -163,9 +163,9 @@ def _open(journal: Journal, key: ContentKey, row: bytes) -> bytes | Rejected:
 def _read(before: CommitId, ids: tuple[CommitId, ...], data: bytes) -> Piece:
     at = 0
 
-    def take(kind: str, count: int) -> Sequence[int]:
+    def take(kind: Literal["B", "I", "Q"], count: int) -> Sequence[int]:
         nonlocal at
-        column = array(kind)
+        column: array[int] = array(kind)
         stop = at + count * column.itemsize
         column.frombytes(data[at:stop])
         at = stop

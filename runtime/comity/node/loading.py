@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comity.base.errors import Rejected
-from comity.base.ids import CommitId
+from comity.base.ids import CommitId, Topic
 from comity.base.limits import INDEX_PIECE
 from comity.log.inner import Inner, decode_inner
 from comity.node import rows
@@ -23,7 +23,7 @@ from comity.node.step import Rows
 from comity.node.verdicts import Ahead, Checked, Missing, Opened
 from comity.wire.records import Commit
 
-__all__ = ["Saved", "load", "read_back"]
+__all__ = ["Saved", "by_topic", "load", "read_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,14 @@ class Saved:
     commits: Rows = ()
     runs: Rows = ()
     index: Rows = ()
+
+
+def by_topic(found: Rows) -> dict[Topic, list[tuple[bytes, bytes]]]:
+    """Sort rows whose keys begin with a topic by it; their order stays."""
+    sorted_out: dict[Topic, list[tuple[bytes, bytes]]] = {}
+    for key, value in found:
+        sorted_out.setdefault(rows.topic_of_key(key), []).append((key, value))
+    return sorted_out
 
 
 def load(journal: Journal, cold: Cold, holdings: Holdings, saved: Saved) -> int:
