@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from comity.crdt.list_view import List
     from comity.crdt.record import Record
     from comity.crdt.text.marks import Mark
+    from comity.crdt.tree_view import Tree, TreeNode
     from comity.crdt.views import Counter, Map, Register, Set, Text
     from comity.web.page import Page
     from comity.web.site import Site
@@ -92,6 +93,8 @@ __all__ = [
     "Stop",
     "StoreError",
     "Text",
+    "Tree",
+    "TreeNode",
     "Turn",
     "Unknown",
     "UsageError",
@@ -140,6 +143,8 @@ _HOMES: Final = {
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",
+    "Tree": "comity.crdt.tree_view",
+    "TreeNode": "comity.crdt.tree_view",
     "Turn": "comity.api.history",
     "Unknown": "comity.actor.awaiting",
     "UsageError": "comity.base.errors",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import strategies as st
 
 from comity.base.canonical import Reader
+from comity.base.errors import UsageError
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
-from comity.crdt.record import Record
+from comity.crdt.record import Record, fields_of
 from comity.crdt.schema import Schema
 from comity.crdt.state import State
+from comity.crdt.tree_view import Tree
 from comity.crdt.views import Counter, Map, Set, Text
 from tests.crdt.histories import AUTHORS, Order, Turn, group
 from tests.crdt.nested_twin import Act, value
@@ -57,6 +60,8 @@ class Nest:
     books: Map[str, Map[str, Text]]
     items: Map[str, Item]
     home: Item
+    tree: Tree[str]
+    trees: Map[str, Tree[str]]
     _comity_cell: Replica
 
 
@@ -72,6 +77,8 @@ SCHEMA = Schema.from_hints(
         "books": Map[str, Map[str, Text]],
         "items": Map[str, Item],
         "home": Item,
+        "tree": Tree[str],
+        "trees": Map[str, Tree[str]],
     },
     {},
 )
@@ -140,8 +147,7 @@ class Replica:
 def plain(value: Any) -> Any:  # noqa: ANN401  (of any shape)
     """Return a snapshot with dicts for read-only mappings and records."""
     if isinstance(value, Record):
-        names = type(value).comity_declared()[0]
-        return {name: plain(getattr(value, name)) for name in names}
+        return {name: plain(each) for name, each in fields_of(value).items()}
     if hasattr(value, "keys"):
         return {key: plain(value[key]) for key in value.keys()}  # noqa: SIM118
     return value
@@ -151,6 +157,9 @@ def perform(nest: Nest, action: Action) -> None:
     """Do one action through the views, if it fits."""
     name, verb, key, number = action
     field: Any = getattr(nest, name)
+    if name == "tree":
+        rearrange(field, verb, key, number)
+        return
     if name in {"deep", "books"} and verb != "delete":
         field = field[key]
         key = KEYS[number % 2]
@@ -159,7 +168,8 @@ def perform(nest: Nest, action: Action) -> None:
         return
     if verb == "delete":
         if name == "home":
-            field.place = Place(flag=False)  # type: ignore[call-arg]
+            if not field.place.count:
+                field.place = Place(flag=False)  # type: ignore[call-arg]
         elif key in field:
             del field[key]
         return
@@ -195,8 +205,29 @@ def _write(field: Any, action: Action, key: str) -> None:  # noqa: ANN401  (of a
                 page.insert(number % 3, key * number)
             else:
                 del page[number % 3 : number % 3 + 1]
+        case "trees":
+            rearrange(field[key], verb, key, number)
         case _:
             raise AssertionError(name)
+
+
+def rearrange(tree: Tree[str], verb: str, key: str, number: int) -> None:
+    """Change a tree: add, rename, move or delete one of its nodes."""
+    nodes = list(tree)
+    if not nodes or (verb == "more" and number % 3 == 0):
+        tree.add(key * number, number % 2)
+        return
+    node, other = nodes[number % len(nodes)], nodes[(number * 5 + ord(key)) % len(nodes)]
+    match verb:
+        case "more":
+            node.add(key * number, number % 2)
+        case "less":
+            node.value = key
+        case "delete" | "drop":
+            node.delete()
+        case _:
+            with suppress(UsageError):
+                node.move(None if number % 4 == 0 else other, number % 2)
 
 
 def _change(item: Item, verb: str, number: int) -> None:
@@ -239,21 +270,32 @@ def expected(turns: list[Turn], hidden: frozenset[int]) -> dict[str, object]:
 numbers = st.integers(1, 3)
 names = st.sampled_from([each.name for each in SCHEMA.fields])
 verbs = st.sampled_from(("more", "more", "more", "less", "delete", "inner"))
-actions = st.lists(st.tuples(names, verbs, st.sampled_from(KEYS), numbers), max_size=4)
+actions: st.SearchStrategy[list[Action]] = st.lists(
+    st.tuples(names, verbs, st.sampled_from(KEYS), numbers), max_size=4
+)
 authors = st.integers(0, AUTHORS - 1)
 Step = tuple[str, int, int | list[Action]]
-scripts: st.SearchStrategy[list[Step]] = st.lists(
-    st.one_of(
-        st.tuples(st.just("turn"), authors, actions),
-        st.tuples(st.just("turn"), authors, actions),
-        st.tuples(st.just("abort"), authors, actions),
-        st.tuples(st.just("sync"), authors, authors),
-        st.tuples(st.just("sync"), authors, authors),
-        st.tuples(st.just("look"), authors, st.integers(0, 99)),
-    ),
-    min_size=6,
-    max_size=40,
-)
+
+
+def scripts_of(
+    doings: st.SearchStrategy[list[Action]], most: int = 40
+) -> st.SearchStrategy[list[Step]]:
+    """Return histories whose turns do what is drawn."""
+    return st.lists(
+        st.one_of(
+            st.tuples(st.just("turn"), authors, doings),
+            st.tuples(st.just("turn"), authors, doings),
+            st.tuples(st.just("abort"), authors, doings),
+            st.tuples(st.just("sync"), authors, authors),
+            st.tuples(st.just("sync"), authors, authors),
+            st.tuples(st.just("look"), authors, st.integers(0, 99)),
+        ),
+        min_size=6,
+        max_size=most,
+    )
+
+
+scripts = scripts_of(actions)
 
 
 class World:

@@ -14,11 +14,13 @@ from typing import Any
 from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
 from comity.crdt.shape import Member, Shape
+from comity.crdt.tree_view import Tree
 from comity.crdt.views import Counter, Map, Set, Text
 from comity.crdt.writes import ABSENT
 from tests.crdt import list_twin
 from tests.crdt.histories import tie
 from tests.crdt.text import twin as text_twin
+from tests.crdt.tree_twin import TreeTwin
 
 DELETES = (1, 3)
 PRESENT = (0, 2, 3)
@@ -69,6 +71,11 @@ def value(shape: Shape, acts: Sequence[Act], hidden: frozenset[int]) -> object:
             )
             for each in shape.members
         }
+    if shape.kind is Tree:
+        tree = TreeTwin()
+        for act in acts:
+            tree.apply(list_twin.Event(act.serial, act.past, act.parsed, act.tie, act.hidden))
+        return tuple(tree.outline(hidden))
     assert shape.kind in {Set, Map}
     keys = list(dict.fromkeys(key for act in acts for key in act.parsed))
     if shape.inner is not None:

@@ -183,6 +183,8 @@ def test_it_behaves_like_a_map_that_has_a_value_under_every_key() -> None:
         "books": {},
         "items": {},
         "home": BLANK,
+        "tree": (),
+        "trees": {},
     }
     del nest.counts["a"]
     with pytest.raises(KeyError):

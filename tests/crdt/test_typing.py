@@ -21,7 +21,28 @@ from comity.crdt.flag import Flag
 from comity.crdt.list_view import List
 from comity.crdt.record import Record
 from comity.crdt.text.marks import Mark
+from comity.crdt.tree_view import Tree, TreeNode
 from comity.crdt.views import Counter, Map, Register, Set, Text
+
+class Files:
+    tree: Tree[str]
+    many: Map[str, Tree[int]]
+
+    def grow(self) -> None:
+        node = self.tree.add("a")
+        assert_type(node, TreeNode[str])
+        assert_type(node.add("b", 0).parent, TreeNode[str] | None)
+        assert_type(node.children, tuple[TreeNode[str], ...])
+        assert_type(node.value, str)
+        assert_type(self.tree.at((0,)), TreeNode[str])
+        assert_type(self.tree.outline, tuple[tuple[int, str], ...])
+        node.value = "c"
+        node.move(self.tree.find("b"), 0)
+        node.move(None)
+        node.delete()
+        self.tree = [(0, "a"), (1, "b")]
+        self.many["x"].add(3)
+        print([each.path for each in self.tree], node in self.tree, len(self.tree))
 
 class Place(Record):
     lat: Register[float]
@@ -138,11 +159,21 @@ WRONG = """
 from __future__ import annotations
 from comity.crdt.bounded import BoundedCounter
 from comity.crdt.record import Record
+from comity.crdt.tree_view import Tree
 from comity.crdt.views import Counter, Map, Register, Set, Text
 
 class Item(Record):
     title: Text
     number: Register[int]
+
+class Files:
+    tree: Tree[str]
+
+    def grow(self) -> None:
+        self.tree.add(3)  # E
+        self.tree.children[0].value = 3  # E
+        self.tree.children[0].move("a")  # E
+        self.tree = "a"  # E
 
 class Shop:
     things: Map[str, Item]

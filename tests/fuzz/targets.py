@@ -18,7 +18,19 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from comity import Actor, BoundedCounter, Counter, Flag, Map, Record, Register, Set, Text, field
+from comity import (
+    Actor,
+    BoundedCounter,
+    Counter,
+    Flag,
+    Map,
+    Record,
+    Register,
+    Set,
+    Text,
+    Tree,
+    field,
+)
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.fold import Fold, FoldCommit, Folded
@@ -275,6 +287,7 @@ class Everything(Actor):
     seats: BoundedCounter
     items: Map[str, Item]
     best: Item
+    tree: Tree[str]
 
     def write(self, number: int) -> None:
         """Write all fields."""
@@ -288,6 +301,10 @@ class Everything(Actor):
         self.items[f"i{number % 2}"] = Item(title="x" * number, done=True)
         self.items["i0"].count += number
         self.best.title.append("y")
+        node = self.tree.add(f"t{number}", 0)
+        node.add("below").move(None)
+        node.move(self.tree.children[-1])
+        node.value = "set"
         self.seats.transfer(DeviceId(bytes([number]) * 32), 1)
         self.text.insert(len(self.text) // 2, "ab\u00e9" * number)
 
@@ -297,6 +314,7 @@ class Everything(Actor):
         self.lines.clear()
         self.seats -= 1
         del self.items["i0"]
+        self.tree.children[0].delete()
         del self.text[1:3]
 
 

@@ -22,17 +22,30 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple, Protocol
 
 from comity.crdt.causality import Causality
 from comity.crdt.slots import NOWHERE, Slots
 
-__all__ = ["DELETE", "INSERT", "MOVE", "SET", "Elements", "Operation", "fits"]
+__all__ = [
+    "DELETE",
+    "INSERT",
+    "MOVE",
+    "SET",
+    "UNDER",
+    "Elements",
+    "Guest",
+    "Operation",
+    "fits",
+]
 
 INSERT: Final = 0
 DELETE: Final = 1
 SET: Final = 2
 MOVE: Final = 3
+UNDER: Final = 4
+"""Says under which element, -1 for none, the next operation inserts or moves; of trees only."""
 
 Value = Any
 
@@ -52,6 +65,22 @@ class Operation(NamedTuple):
     values: Sequence[Value] = ()
 
 
+class Guest(Protocol):
+    """Who is told of slots as they are made; `forest.Forest` is one."""
+
+    def under(self, element: int) -> None:
+        """Learn what `UNDER` names; NOWHERE for none."""
+        ...
+
+    def placed(self, count: int, *, moves: bool) -> None:
+        """Learn that slots were made, at the end of all; before a move is recorded."""
+        ...
+
+    def cut(self, first: int) -> None:
+        """Learn that the slots from `first` on are taken back."""
+        ...
+
+
 class _Write(NamedTuple):
     """A set, deletion or move of an element. alone: all earlier ones are in its past."""
 
@@ -64,7 +93,10 @@ class _Write(NamedTuple):
 def fits(operations: Iterable[Operation], length: int) -> bool:
     """Tell whether all operations lie within a list of `length`, one after another."""
     for kind, position, count, _ in operations:
-        if kind == INSERT:
+        if kind == UNDER:
+            if position >= length:
+                return False
+        elif kind == INSERT:
             if position > length:
                 return False
             length += count
@@ -98,6 +130,7 @@ class Elements:
         "_turns",
         "_unbound",
         "_values",
+        "guest",
         "slots",
         "tag",
     )
@@ -105,6 +138,7 @@ class Elements:
     def __init__(self, tag: bytes, causality: Causality) -> None:
         """Start empty. tag: of the field, for ties."""
         self.tag = tag
+        self.guest: Guest | None = None
         self.slots = Slots()
         self._causality = causality
         self._settled = -1
@@ -138,6 +172,60 @@ class Elements:
         if not self._newest and not self._moved:
             return [self._values[slot] for slot in self.slots.taken()]
         return [self._read(slot) for slot in self.slots.taken()]
+
+    # ------------------------------------------------------------------ for trees
+
+    @property
+    def version(self) -> AbstractSet[int]:
+        """The turns that do not count in the version that positions count in."""
+        return self._hidden if self.slots.seen is None else self._out
+
+    @property
+    def hidden(self) -> AbstractSet[int]:
+        """The turns that do not count now."""
+        return self._hidden
+
+    def moved(self) -> Iterable[int]:
+        """Return the elements that were ever moved."""
+        return self._places
+
+    def element(self, slot: int) -> int:
+        """Return which element a slot is of."""
+        return self._moved.get(slot, slot)
+
+    def read(self, element: int) -> Value:
+        """Return the value of an element that is there."""
+        return self._read(element)
+
+    def turn(self, slot: int) -> int:
+        """Return the turn that made a slot."""
+        return self._slot_turns[slot]
+
+    def place(self, element: int, out: AbstractSet[int], without: Iterable[int]) -> int:
+        """Return the slot of an element where some turns and some moves do not count.
+
+        Whether it is deleted is not asked for, nor whether its insertion counts.
+        """
+        places = self._places.get(element)
+        if places:
+            if without:
+                places = [each for each in places if each.value not in without]
+            if heads := self._heads(places, out):
+                return int(self._winner(heads).value)
+        return element
+
+    def shown(self, element: int) -> int:
+        """Return the slot in which an element is there; NOWHERE if it is not."""
+        return self._outcome(element, self._hidden)[0]
+
+    def replaces(self, a: int, b: int) -> bool:
+        """Tell whether the turn of slot `b` was made on that of `a`; of one turn, the later."""
+        one, other = self._slot_turns[a], self._slot_turns[b]
+        return a < b if one == other else one < other and self._before(one, other)
+
+    def tie(self, slot: int) -> tuple[bytes, int]:
+        """Return what orders slots that do not replace each other; the larger wins."""
+        return self._causality.tie(self.tag, self._slot_turns[slot]), slot
 
     # ------------------------------------------------------------------ turns of this device
 
@@ -195,6 +283,8 @@ class Elements:
             self._moved.pop(slot, None)
         self.slots.cut(first)
         del self._slot_turns[first:], self._values[first:]
+        if self.guest is not None:
+            self.guest.cut(first)
 
     def bound(self, turn: int) -> None:
         """Learn the place of a turn of this device: it may not stand on all that is here.
@@ -287,7 +377,7 @@ class Elements:
         slots = self.slots
         if kind != INSERT or number != 1 or position != slots.length or self._missing:
             return False
-        if slots.seen is not None or not slots.push():
+        if self.guest is not None or slots.seen is not None or not slots.push():
             return False
         self._slot_turns.append(turn)
         self._values.append(values[0])
@@ -299,11 +389,18 @@ class Elements:
         at = self.slots.at
         if kind == INSERT:
             self._insert(turn, at(position - 1), values)
+            if self.guest is not None:
+                self.guest.placed(len(values), moves=False)
+        elif kind == UNDER:
+            assert self.guest is not None
+            self.guest.under(NOWHERE if position < 0 else self._element(at(position)))
         elif kind == MOVE:
             element = self._element(at(position))
             left = at(count - 1 if count <= position else count)
             slot = self._insert(turn, left, (None,))[0]
             self._moved[slot] = element
+            if self.guest is not None:
+                self.guest.placed(1, moves=True)
             self._record(self._places, element, turn, MOVE, slot)
         elif kind == SET:
             for place, value in enumerate(values, position):
@@ -365,7 +462,7 @@ class Elements:
             for slot in mine:
                 self.slots.see(slot, taken=slot == place)
 
-    def _outcome(self, element: int, out: set[int] | frozenset[int]) -> tuple[int, Value]:
+    def _outcome(self, element: int, out: AbstractSet[int]) -> tuple[int, Value]:
         """Return slot and value of an element where some turns do not count."""
         value = self._values[element]
         if self._slot_turns[element] in out:
@@ -381,7 +478,7 @@ class Elements:
             return self._winner(heads).value, value
         return element, value
 
-    def _heads(self, writes: list[_Write], out: set[int] | frozenset[int]) -> list[_Write]:
+    def _heads(self, writes: list[_Write], out: AbstractSet[int]) -> list[_Write]:
         """Return the writes that count and that no later one that counts replaces."""
         heads: list[_Write] = []
         for each in reversed(writes):

@@ -31,6 +31,8 @@ from comity.crdt.nested_view import NestedMap
 from comity.crdt.record_law import RecordLaw
 from comity.crdt.tally import INCREMENT_MAX
 from comity.crdt.text.law import TextLaw
+from comity.crdt.tree_law import TreeLaw
+from comity.crdt.tree_view import Tree
 from comity.crdt.value import NO_ZERO, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
 from comity.crdt.writer import OpenTurn
@@ -57,6 +59,7 @@ _KINDS: Final[dict[object, int]] = {
     Text: 0,
     Flag: 0,
     List: 1,
+    Tree: 1,
 }
 """The replicated types and how many parameters each takes."""
 
@@ -178,6 +181,11 @@ class Shape:
             items = ListLaw(label, self.value, writer, Elements(tag, causality), hidden)
             listed: List[Any] = List(items)
             return items, listed
+        if self.kind is Tree:
+            assert self.value is not None
+            nodes = TreeLaw(label, self.value, writer, Elements(tag, causality), hidden)
+            tree: Tree[Any] = Tree(nodes)
+            return nodes, tree
         assert self.key is not None
         order = None if self.key.ordered else self.key.encode
         writes = Writes(tag, causality, hidden, order)
@@ -218,6 +226,7 @@ _BLANKS: Final[dict[type, object]] = {
     Set: frozenset(),
     Map: MappingProxyType({}),
     List: (),
+    Tree: (),
 }
 """What is in a snapshot of each type while nothing was written; of a register its default."""
 
@@ -318,7 +327,7 @@ def shape_of(
     elif floor is not None:
         raise UsageError(f"a {origin.__name__} has no floor: declare a BoundedCounter")
     key = types[0] if origin in (Set, Map) else None
-    value = types[-1] if origin in (Register, Map, List) and inner is None else None
+    value = types[-1] if origin in (Register, Map, List, Tree) and inner is None else None
     if key is not None and not key.key:
         raise UsageError(
             f"{key.name} has values that Python calls equal and bytes do not (such as 0.0 and "
@@ -388,8 +397,9 @@ def _not_replicated(hint: Hint, origin: Hint) -> str:
     fix = _FIXES.get(origin) if isinstance(origin, abc.Hashable) else None
     if fix is None:
         fix = (
-            "use Register[T], Flag, Counter, BoundedCounter, Set[T], Map[K, V], List[T], Text "
-            "or a Record; for plain local state assign it in on_start, or annotate it ClassVar"
+            "use Register[T], Flag, Counter, BoundedCounter, Set[T], Map[K, V], List[T], Text, "
+            "Tree[T] or a Record; for plain local state assign it in on_start, or annotate it "
+            "ClassVar"
         )
     shown = hint.__name__ if isinstance(hint, type) else hint
     return f"{shown} is not a replicated type: {fix}"

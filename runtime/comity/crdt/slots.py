@@ -93,6 +93,22 @@ class Slots:
             elif block.shown:
                 yield from [slot for slot in block.slots if shown[slot]]
 
+    def order(self) -> Iterator[int]:
+        """Return all slots, in order."""
+        for block in self._blocks:
+            yield from block.slots
+
+    def position(self, slot: int) -> int:
+        """Return the position of a slot that is shown."""
+        assert self.shown[slot]
+        mine, shown = self._where[slot], self.shown
+        position = 0
+        for block in self._blocks:
+            if block is mine:
+                break
+            position += block.shown
+        return position + sum([shown[each] for each in mine.slots[: mine.slots.index(slot)]])
+
     def at(self, position: int) -> int:
         """Return the slot at a position of the version at hand: the second one if forked.
 
