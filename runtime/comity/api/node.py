@@ -16,6 +16,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_args
@@ -36,10 +37,11 @@ from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic, short
 from comity.drivers.control import ControlServer
 from comity.drivers.dispatch.dispatcher import Dispatcher
 from comity.drivers.dispatch.errors import ActorStopped
+from comity.drivers.figures import Figures, LinkTally
 from comity.drivers.grpc_link import GrpcLinks, check_free, parse_address
 from comity.drivers.host import LinkDriver
 from comity.drivers.no_links import NoLinks
-from comity.drivers.store import CONTROL_FILE
+from comity.drivers.store import CONTROL_FILE, STORE_FILE
 from comity.drivers.system import SystemClock
 from comity.log.entries import Role
 from comity.node import commands
@@ -132,6 +134,7 @@ class Node:
         self.path = Path(path).expanduser()
         self.address: str | None = None
         self._refs: dict[Topic, Ref[Any]] = {}
+        self._link_tally = LinkTally()
         with ExitStack() as undo:
             protection = Protection(passphrase, insecure_store)
             opened = open_store(self.path, undo, protection, relay=relay)
@@ -146,7 +149,9 @@ class Node:
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             links: LinkDriver = NoLinks(self._host.emit)
             if online:
-                links = grpc = GrpcLinks(self._host.emit, self._host.next_link)
+                links = grpc = GrpcLinks(
+                    self._host.emit, self._host.next_link, self._link_tally
+                )
                 self.address = listen_at(grpc, opened.ports, at)
                 undo.callback(grpc.close)
             self._host.start(self._dispatcher, links, copied=opened.copied)
@@ -303,6 +308,17 @@ class Node:
         status = self._command(commands.DescribeNode)
         assert isinstance(status, commands.NodeStatus)
         return status
+
+    def figures(self) -> Figures:
+        """Return what the node has counted since it started; asks nothing of its thread."""
+        files = (self.path / STORE_FILE, self.path / f"{STORE_FILE}-wal")
+        return Figures(
+            host=replace(self._host.tally),
+            links=replace(self._link_tally),
+            events_waiting=self._host.waiting,
+            store_bytes=sum(each.stat().st_size for each in files if each.exists()),
+            dead_letters=self._dispatcher.dead_letters.count,
+        )
 
     def why(self, commit: str) -> str:
         """Say why a commit counts, is hidden, or was refused. commit: 8 hex digits or more.

@@ -40,6 +40,7 @@ import grpc.aio
 
 from comity.base.errors import LinkError, UsageError
 from comity.base.limits import FRAME_BYTES_MAX, TEXT_BYTES_MAX
+from comity.drivers.figures import LinkTally
 from comity.node.events import FrameArrived, LinkDown, LinkDrained, LinkUp
 from comity.wire.v1.wire_pb2 import Frame
 from comity.wire.v1.wire_pb2_grpc import LinkStub, add_LinkServicer_to_server
@@ -126,17 +127,20 @@ class GrpcLinks:
     """All links of a node. Every method but `start` and `close` returns at once."""
 
     __slots__ = ("_closing", "_commands", "_emit", "_links", "_lock", "_loop", "_may_read",
-                 "_next_link", "_scheduled", "_stopping", "_tasks", "_thread")  # fmt: skip
+                 "_next_link", "_scheduled", "_stopping", "_tally", "_tasks",
+                 "_thread")  # fmt: skip
 
     def __init__(
         self,
         emit: Callable[[LinkUp | LinkDown | LinkDrained | FrameArrived], None],
         next_link: Callable[[], LinkId],
+        tally: LinkTally | None = None,
     ) -> None:
-        """Give events to `emit`, and number what others open by `next_link`.
+        """Give events to `emit`, number what others open by `next_link`, count in `tally`.
 
         Both are called from the loop's thread and must not block it; they never raise.
         """
+        self._tally = tally or LinkTally()
         self._emit = emit
         self._next_link = next_link
         self._lock = threading.Lock()
@@ -198,6 +202,8 @@ class GrpcLinks:
                 target.frames.clear()
             else:
                 target.frames.append(frame)
+                self._tally.frames_sent += 1
+                self._tally.bytes_sent += len(frame)
                 target.queued_bytes = queued
                 if target.woken:
                     return
@@ -450,6 +456,8 @@ class GrpcLinks:
             if len(frame.body) > FRAME_BYTES_MAX:
                 self._cut(link, f"a frame of {len(frame.body)} bytes is over {FRAME_BYTES_MAX}")
                 return
+            self._tally.frames_received += 1
+            self._tally.bytes_received += len(frame.body)
             if not link.ending:
                 self._emit(FrameArrived(link.identity, frame.body))
 

@@ -29,11 +29,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final, Protocol, assert_never
 
-from comity.actor.fold import CellEvent, Errands, Fold
+from comity.actor.fold import CellEvent, Errands, Fold, TurnEnded
 from comity.base.clock import Moment
 from comity.base.errors import ComityError, DeadlineError, StoreError
 from comity.base.ids import LinkId, Token, Topic
 from comity.drivers.dispatch.dispatcher import is_in_loop
+from comity.drivers.figures import HostTally
 from comity.drivers.mailroom import Mailroom
 from comity.drivers.store import Store
 from comity.drivers.verifier import Verifier
@@ -139,6 +140,7 @@ class Host:
         self._links: LinkDriver | None = None
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._answers: dict[Token, Future[object]] = {}
+        self.tally = HostTally()
         self._listeners: list[Callable[[Report], None]] = []
         self._tokens = itertools.count(1)
         self._inbound = itertools.count(1, 2)
@@ -211,6 +213,11 @@ class Host:
         self._fail(StoreError("the node has been closed", retry=False))
 
     @property
+    def waiting(self) -> int:
+        """How many events wait now, about."""
+        return self._events.qsize()
+
+    @property
     def is_here(self) -> bool:
         """Whether the caller runs in the host's thread, which must not wait for a cell."""
         return threading.current_thread() is self._thread
@@ -230,11 +237,20 @@ class Host:
                     return
                 batch = self._wait()
                 if batch:
+                    began = time.perf_counter()
                     self._perform(self._core.step(batch, self._clock.moment()))
+                    self._count(batch, time.perf_counter() - began)
         except Exception as error:
             _logger.exception("the node stops: this is a bug in Comity")
             self._fail(ComityError(f"the node stopped on an internal error: {error!r}"))
             raise
+
+    def _count(self, batch: list[Event], seconds: float) -> None:
+        tally = self.tally
+        tally.steps += 1
+        tally.step_seconds += seconds
+        tally.events += len(batch)
+        tally.turns += sum(type(event) is TurnEnded for event in batch)
 
     def _wait(self) -> list[Event]:
         """Return the events that are there, waiting for the first as long as nothing is due.
@@ -342,6 +358,7 @@ class Host:
             self.emit(LinkDown(link, str(error)))
 
     def _write(self, write: Write) -> Event:
+        began = time.perf_counter()
         for wait in (*_RETRY_SECONDS, None):
             try:
                 self._store.apply(write.changes)
@@ -353,6 +370,9 @@ class Host:
                 _logger.error("the node stops: %s", error)  # noqa: TRY400  (no bug: no trace)
                 self._fail(error)
                 return WriteFailed(write.token, str(error))
+            self.tally.writes += 1
+            self.tally.rows += len(write.changes)
+            self.tally.write_seconds += time.perf_counter() - began
             return Stored(write.token)
         raise AssertionError("the last wait is None")
 

@@ -6,6 +6,8 @@ values are parsed or shown.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,15 +38,25 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Where the app's page is to be, None for nowhere, and whether it is opened."""
+    """Where the app's page is to be, None for nowhere, and whether it is opened.
+
+    metrics: the port of those, None for nowhere.
+    """
 
     port: int | None
     opens: bool
+    metrics: int | None = None
 
 
 _AT = click.option(
     "--at", metavar="HOST:PORT", help="Where the inviter is: for words and codes."
 )
+
+
+_METRICS = click.option(
+    "--metrics", metavar="PORT", type=click.IntRange(0, 65535),
+    help="Serve metrics for Prometheus at 127.0.0.1; 0 is a free port.",
+)  # fmt: skip
 
 
 @click.command(
@@ -72,6 +84,7 @@ _AT = click.option(
 )  # fmt: skip
 @click.option("--no-page", is_flag=True, help="Serve no page.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@_METRICS
 @click.option("--until-eof", is_flag=True, hidden=True)
 @actor_option
 @access_options
@@ -91,6 +104,7 @@ def run(  # noqa: PLR0913  (one for each option)
     page_port: int,
     no_page: bool,
     opens: bool,
+    metrics: int | None,
     until_eof: bool,
     actor: str | None,
     as_json: bool,
@@ -110,7 +124,7 @@ def run(  # noqa: PLR0913  (one for each option)
         _send(access, wanted, method, words, relays=relays, as_json=as_json)
     else:
         address = listen if advertise is None else (listen, advertise)
-        shown = Shown(None if no_page else page_port, opens=opens)
+        shown = Shown(None if no_page else page_port, opens=opens, metrics=metrics)
         _host(access, wanted, address, relays, shown=shown, until_eof=until_eof)
 
 
@@ -156,9 +170,17 @@ def join(*, access: Access, link: str, target: str, at: str | None, as_json: boo
     help="Where to take connections: a relay is there for everybody.",
 )  # fmt: skip
 @click.option("--advertise", metavar="HOST:PORT", help="Where others reach that, if elsewhere.")
+@_METRICS
 @click.option("--until-eof", is_flag=True, hidden=True)
 @access_options
-def relay(*, access: Access, listen: str, advertise: str | None, until_eof: bool) -> None:
+def relay(
+    *,
+    access: Access,
+    listen: str,
+    advertise: str | None,
+    metrics: int | None,
+    until_eof: bool,
+) -> None:
     """Keep sealed changes for devices that are offline. A relay can read none of them."""
     from comity.cli.hosting import serve
     from comity.cli.reach import open_node
@@ -171,7 +193,8 @@ def relay(*, access: Access, listen: str, advertise: str | None, until_eof: bool
             at = f"THIS-HOST:{at.rpartition(':')[2]}"
         click.echo(f"use it with:  comity run TARGET --relay {at}")
         click.echo("what it keeps is sealed: it knows sizes and times, never a word")
-        serve(node, until_eof=until_eof)
+        with _measured(node, metrics):
+            serve(node, until_eof=until_eof)
 
 
 def _send(
@@ -247,7 +270,21 @@ def _host(
             _introduce(node, ref, how, wanted.target, None if site is None else site.url)
             if site is not None and shown.opens:
                 click.launch(site.url)
-            serve(node, until_eof=until_eof)
+            with _measured(node, shown.metrics):
+                serve(node, until_eof=until_eof)
+
+
+@contextmanager
+def _measured(node: Node, port: int | None) -> Generator[None]:
+    """Serve metrics if they are asked for, and say where."""
+    if port is None:
+        yield
+        return
+    from comity.api.metrics import Metrics
+
+    with Metrics(node, port=port) as metrics:
+        click.echo(f"  {click.style('metrics   ', dim=True)}{metrics.url}")
+        yield
 
 
 def _open(node: Node, wanted: Wanted) -> tuple[Ref[Actor], str]:
