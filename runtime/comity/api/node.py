@@ -169,8 +169,9 @@ class Node:
                 self.use_relay(known)
             self._device = self._dispatcher.doorway.device = self.device
             self._control = Control(self)
-            socket = self.path.absolute() / CONTROL_FILE
-            server = ControlServer(socket, self._control.handle, opened.lock)
+            server = ControlServer(
+                self.path.absolute() / CONTROL_FILE, self._control.handle, opened.lock
+            )
             undo.callback(server.close)
             self._undo = undo.pop_all()
 

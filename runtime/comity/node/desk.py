@@ -16,12 +16,12 @@ from comity.base.errors import Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.log.entries import RemoveEntry, Role
-from comity.node import commands, past, rows, undoing
+from comity.node import commands, describing, past, rows, undoing
 from comity.node.admission import Admission
 from comity.node.beats import Phase
 from comity.node.commands import Command
 from comity.node.delivery import Delivery
-from comity.node.devices import Former, Stranded, formers_of
+from comity.node.devices import Stranded, formers_of
 from comity.node.dialer import Purpose
 from comity.node.effects import Answer, Table
 from comity.node.journal import Hand, Journal
@@ -391,7 +391,7 @@ class Desk:
             case commands.DescribeMembers(_, topic):
                 return self._members(topic)
             case commands.ExplainCommit(_, prefix):
-                return self._explain(prefix)
+                return describing.explain(self._replicas.values(), self._refusals, prefix)
             case commands.DescribeNode():
                 return self._status()
             case commands.GiveLink() | commands.TakeBack() | commands.Reach():
@@ -526,28 +526,7 @@ class Desk:
         replica = self._replicas.get(topic)
         if replica is None:
             return self._unknown(topic)
-        authority = replica.journal.authority
-        members = {} if authority is None else authority.members()
-        return tuple(
-            commands.Member(
-                device, role, device == self.device or self.links.to(device) is not None
-            )
-            for device, role in sorted(members.items())
-        )
-
-    def _explain(self, prefix: bytes) -> object:
-        for replica in self._replicas.values():
-            found = replica.journal.explain(prefix)
-            if found:
-                return found
-        refused = self._refusals.find(prefix)
-        if refused is not None:
-            source = "" if refused.source is None else f" from device {short(refused.source)}"
-            return f"commit {prefix.hex()}{source} was refused: {refused.refusal}"
-        return UsageError(
-            f"nothing is known here of a commit {prefix.hex()}: it has not arrived, or its id "
-            "is mistyped"
-        )
+        return describing.members(replica, self.device, self.links)
 
     def _status(self) -> commands.NodeStatus:
         links = tuple((link.peer, link.address) for link in self.links.all)
@@ -563,18 +542,7 @@ class Desk:
                 for shelf in self._shelves.values()
             ),
             refusals=self._refusals.counts,
-            formers=tuple(map(self._former, self.formers)),
-        )
-
-    def _former(self, former: Former) -> commands.FormerDevice:
-        counts = [
-            (topic, self._stranded.count(former.device, topic)) for topic in self._replicas
-        ]
-        return commands.FormerDevice(
-            former.device,
-            former.wall,
-            former.why,
-            tuple((topic, count) for topic, count in counts if count),
+            formers=describing.formers(self.formers, self._stranded, self._replicas),
         )
 
     def _use_relay(self, address: str, step: Step) -> None:

@@ -1,0 +1,65 @@
+"""Describing: what an owner is told of members, commits and former devices.
+
+Owns: the words and values of those answers. May not know: links beyond who is connected, how
+commands come. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from comity.base.errors import UsageError
+from comity.base.ids import DeviceId, Topic, short
+from comity.node import commands
+from comity.node.devices import Former, Stranded
+from comity.node.links import Links
+from comity.node.refusals import Refusals
+from comity.node.replica import Replica
+
+__all__ = ["explain", "formers", "members"]
+
+
+def members(replica: Replica, own: DeviceId, links: Links) -> tuple[commands.Member, ...]:
+    """Return who takes part in an actor, sorted by device."""
+    authority = replica.journal.authority
+    found = {} if authority is None else authority.members()
+    return tuple(
+        commands.Member(device, role, device == own or links.to(device) is not None)
+        for device, role in sorted(found.items())
+    )
+
+
+def explain(replicas: Iterable[Replica], refusals: Refusals, prefix: bytes) -> str | UsageError:
+    """Say why the commit whose id begins like this counts, is hidden, or was refused."""
+    for replica in replicas:
+        found = replica.journal.explain(prefix)
+        if found:
+            return found
+    refused = refusals.find(prefix)
+    if refused is not None:
+        source = "" if refused.source is None else f" from device {short(refused.source)}"
+        return f"commit {prefix.hex()}{source} was refused: {refused.refusal}"
+    return UsageError(
+        f"nothing is known here of a commit {prefix.hex()}: it has not arrived, or its id "
+        "is mistyped"
+    )
+
+
+def formers(
+    found: Iterable[Former], stranded: Stranded, topics: Iterable[Topic]
+) -> tuple[commands.FormerDevice, ...]:
+    """Return the devices that this node was, with what they left unsent."""
+    held = tuple(topics)
+    return tuple(
+        commands.FormerDevice(
+            former.device,
+            former.wall,
+            former.why,
+            tuple(
+                (topic, count)
+                for topic in held
+                if (count := stranded.count(former.device, topic))
+            ),
+        )
+        for former in found
+    )
