@@ -22,6 +22,7 @@ from comity_chaos.commands import (
     Said,
     read_plan,
     replay_command,
+    report_command,
     run_command,
     show_command,
     shrink_command,
@@ -84,8 +85,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--promise", action="append", default=[], help="module:function of a state"
     )
     run.add_argument("--save", metavar="FOLDER", help="keep the plan of a failure there")
+    run.add_argument("--report", metavar="FILE", help="write a page about a failure, HTML")
     for name, what in (
         ("replay", "run plans again"),
+        ("report", "run a plan and write a page about it, to be opened in a browser"),
         ("shrink", "make a failing plan smaller"),
         ("show", "tell what a plan does, without running it"),
         ("trace", "run a plan and print its trace as JSON"),
@@ -95,6 +98,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         command.add_argument(
             "plan", nargs=many, help="plan:..., a TOML file, a folder to replay, or - for input"
         )
+        if name == "report":
+            command.add_argument(
+                "--output", default="report.html", metavar="FILE", help="(%(default)s)"
+            )
         if name == "trace":
             command.add_argument(
                 "--keep", type=_stretch, default=(0, 0), help="first:last note to print"
@@ -173,11 +180,14 @@ def _carry_out(said: argparse.Namespace, progress: _Progress) -> Said:
             only=tuple(said.only),
             promises=tuple(said.promise),
             save=said.save or "",
+            report=said.report or "",
         )
         return run_command(request, progress.searched, progress.shrunk)
     if said.command == "replay":
         return _replay(said.plan)
     plan = read_plan(said.plan, sys.stdin.read)
+    if said.command == "report":
+        return report_command(plan, Path(said.output), progress.shrunk)
     if said.command == "shrink":
         return shrink_command(plan, progress.shrunk)
     if said.command == "show":

@@ -1,4 +1,4 @@
-"""The commands of the lab, as functions: search, replay, shrink, show, trace.
+"""The commands of the lab, as functions: search, replay, report, shrink, show, trace.
 
 Owns: what each command does with words and files. May not know: how a command line is parsed
 (`comity_chaos.__main__`, `comity chaos`); each function returns what to print and how to exit.
@@ -16,13 +16,15 @@ from comity.actor.actor_type import ActorType
 from comity.base.errors import UsageError
 from comity_chaos.campaign import Campaign, Progress, Verdict, repro_line, search, watched
 from comity_chaos.faults.catalogue import kinds_named
+from comity_chaos.film import Film
 from comity_chaos.generate import Shape
 from comity_chaos.oracles.agreement import Invariant
 from comity_chaos.plan import Plan
 from comity_chaos.plan_file import WORD_PREFIX, dump, load
+from comity_chaos.report.page import Told, page_of
 from comity_chaos.runner import Scenario, find, find_actor, name_of, run_plan, standard
 from comity_chaos.shrink import Shrunk, shrink
-from comity_chaos.story import tell, tell_plan
+from comity_chaos.story import tell, tell_item, tell_plan
 from comity_chaos.testing import ATTRIBUTE
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "check",
     "read_plan",
     "replay_command",
+    "report_command",
     "run_command",
     "scenario_of",
     "show_command",
@@ -52,7 +55,7 @@ class Request:
     """A search, as somebody asks for it.
 
     promises: invariants, by name. only: messages to send, all if none. save: a folder for the
-    plan of a failure; '' for none.
+    plan of a failure; '' for none. report: a file for the page of a failure, likewise.
     """
 
     actor: str
@@ -67,6 +70,7 @@ class Request:
     only: tuple[str, ...] = ()
     promises: tuple[str, ...] = ()
     save: str = ""
+    report: str = ""
 
 
 def check(
@@ -122,6 +126,9 @@ def run_command(
     text = str(campaign)
     if request.save and campaign.failure is not None:
         text += f"\nThe plan is in {_saved(campaign.failure, Path(request.save))}"
+    if request.report and campaign.failure is not None and campaign.first is not None:
+        before = campaign.first.plan.size
+        text += f"\n{_reported(campaign.failure, scenario, Path(request.report), before)}"
     return Said(text, campaign.verdict)
 
 
@@ -141,6 +148,37 @@ def _saved(failure: Shrunk, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(dump(replace(plan, notes={**plan.notes, "story": story})), "utf-8")
     return path
+
+
+def report_command(plan: Plan, path: Path, shrinking: Progress | None = None) -> Said:
+    """Run a plan, shrink it if it fails, and write the page of that; see `report.page`.
+
+    Raises: UsageError; OSError if the file cannot be written.
+    """
+    scenario = scenario_of(plan)
+    outcome = run_plan(plan, scenario)
+    if outcome.failed:
+        shrunk = shrink(outcome, watched(scenario, shrinking))
+        said = _reported(shrunk, scenario, path, plan.size)
+        return Said(f"{tell(shrunk)}\n{said}", Verdict.FAIL)
+    film = Film()
+    outcome = run_plan(plan, scenario, film=film)
+    path.write_text(page_of(Told(outcome), film), "utf-8")
+    return Said(f"PASS: no promise was broken.\n{_is_in(path)}", Verdict.PASS)
+
+
+def _reported(failure: Shrunk, scenario: Scenario, path: Path, before: int) -> str:
+    """Run a failure once more before a camera, and write its page."""
+    film = Film()
+    outcome = run_plan(failure.plan, scenario, film=film)
+    neighbour = "" if failure.without is None else tell_item(failure.without)
+    told = Told(outcome, neighbour, failure.minimal, before)
+    path.write_text(page_of(told, film), "utf-8")
+    return _is_in(path)
+
+
+def _is_in(path: Path) -> str:
+    return f"The report is in {path}: open it in a browser."
 
 
 def show_command(plan: Plan) -> Said:

@@ -19,6 +19,7 @@ from typing import Any
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
 from comity.base.errors import UsageError
+from comity_chaos.film import Film
 from comity_chaos.oracles.agreement import Invariant
 from comity_chaos.oracles.oracle import Violation
 from comity_chaos.plan import Plan
@@ -85,16 +86,19 @@ def run_plan(
     *,
     keep: tuple[int, int] = (0, 0),
     complete: Callable[[ActorType], Plan] | None = None,
+    film: Film | None = None,
 ) -> Outcome:
     """Run a plan and say what it showed.
 
     keep: notes of the trace to return as lines. complete: draws the work of the plan once the
-    scenario has said for which actor.
+    scenario has said for which actor. film: records it.
 
     Raises: UsageError if the plan or the scenario cannot be run.
     """
     sim = Sim(plan=plan, keep=keep)
     sim.complete = complete
+    if film is not None:
+        film.attach(sim)
     oracle, text = "", ""
     error: BaseException | None = None
     try:

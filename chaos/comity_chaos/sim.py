@@ -274,6 +274,11 @@ class Sim:
 
     # A plan
 
+    @property
+    def began(self) -> int:
+        """When the plan began, in simulated nanoseconds."""
+        return self._began
+
     def always(self, invariant: Invariant) -> None:
         """Judge a promise of the app whenever a replica is at rest, and at the end.
 

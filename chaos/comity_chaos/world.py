@@ -93,7 +93,8 @@ class World:
     events: steps of cores and items of cells' work. turns: messages that cells ran. started:
     called when a node has been switched on, to do what a host does. fakes: what stands for
     functions that handlers run outside (`clockwork`). forgiven: asked whether a node may fail,
-    because it is not honest; then it is only switched off.
+    because it is not honest; then it is only switched off. passed: told of each frame, by
+    source, target, when it left, when it arrives (once, never, more often), and its size.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class World:
         self.refer: Callable[[SimNode, ActorType, Topic], object] = no_refs
         self.started: Callable[[SimNode], None] = nothing
         self.forgiven: Callable[[SimNode], bool] = never
+        self.passed: Callable[[int, int, int, Sequence[int], int], None] | None = None
         self.crypto = crypto
         self._codec = codec
         self._addresses: dict[str, SimNode] = {}
@@ -347,7 +349,11 @@ class World:
         if wire is None:
             return
         side = wire.side_of(node.index, send.link)
-        for when, frame in self.network.pass_on(wire, side, send.frame, self.now):
+        passed = self.network.pass_on(wire, side, send.frame, self.now)
+        if self.passed is not None:
+            arrivals = [when for when, _ in passed]
+            self.passed(node.index, wire.ends[1 - side][0], self.now, arrivals, len(send.frame))
+        for when, frame in passed:
             self.time.at(when, self._arrive, wire, 1 - side, frame)
         self._fire("send", node)
 
