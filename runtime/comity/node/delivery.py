@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from comity.actor.fold import Call, Errands, Handled, Returned
 from comity.base.canonical import varint
-from comity.base.clock import Instant, earliest
+from comity.base.clock import MILLISECOND, Duration, Instant, after, earliest
 from comity.base.endings import Ending
 from comity.base.errors import Reason, Rejected, UsageError
 from comity.base.ids import DeviceId, Topic
@@ -62,6 +62,10 @@ __all__ = ["Delivery"]
 
 _HEADROOM = 64
 """Bytes of an envelope beside its letters."""
+
+_LATE = Duration(100 * MILLISECOND)
+"""What need not be durable now, and is with the next write, waits so long for one: replies that
+were given to who asked, and what was acknowledged. After a crash both just come again."""
 
 
 class Delivery:
@@ -104,6 +108,7 @@ class Delivery:
         due: Instant | None = None
         for edge in self._edges.values():
             due = earliest(due, edge.receiver.deadline)
+            due = earliest(due, edge.late)
             if self._links.to(edge.device) is not None:
                 due = earliest(due, edge.sender.deadline)
         return due
@@ -162,14 +167,35 @@ class Delivery:
         for edge in self._dirty.values():
             self._enclose(edge, step)
             if edge.is_marked:
-                edge.is_marked = False
-                row = edge.receiver.row()
-                step.put(Table.EDGE, edge_key(b"r", edge.device), row.encode())
-            self._plan_flush(edge, step)
+                edge.late = step.instant
         self._dirty.clear()
+        for edge in self._edges.values():
+            due = edge.late
+            if due is not None and (step.writes or due <= step.instant):
+                self._write_down(edge, step)
         for (topic, sender), items in self._batches.items():
             step.act(Errands(topic, sender, tuple(items)))
         self._batches.clear()
+
+    def _write_down(self, edge: Edge, step: Step) -> None:
+        """Write what was handled, and let go of what was acknowledged, with the step."""
+        edge.late = None
+        for first in edge.gone:
+            step.drop(Table.OUTBOX, outbox_key(edge.device, first))
+        if edge.gone and not edge.sender.count:
+            row = varint(edge.sender.next_number) + edge.sender.last_hash
+            step.put(Table.EDGE, edge_key(b"s", edge.device), row)
+        edge.gone.clear()
+        if edge.is_marked or edge.is_touched:
+            edge.is_marked = edge.is_touched = False
+            row = edge.receiver.row().encode()
+            step.put(Table.EDGE, edge_key(b"r", edge.device), row)
+        self._plan_flush(edge, step)
+
+    def _later(self, edge: Edge, step: Step) -> None:
+        """Have something written with the next write: it costs nobody a wait of his own."""
+        if edge.late is None:
+            edge.late = after(step.instant, _LATE)
 
     def _enclose(self, edge: Edge, step: Step) -> None:
         pending, edge.pending = edge.pending, []
@@ -199,6 +225,7 @@ class Delivery:
         digest = envelope_hash(self._device, edge.device, data)
         sender.enclosed(Enclosed(first, first + len(letters) - 1, data, digest))
         step.put(Table.OUTBOX, outbox_key(edge.device, first), data)
+        edge.late = step.instant
         self._throttle(edge, step)
 
     def _throttle(self, edge: Edge, step: Step) -> None:
@@ -345,11 +372,8 @@ class Delivery:
             return Rejected(Reason.OUT_OF_TURN, f"letter {handled} was never sent")
         if not gone:
             return None
-        for enclosed in gone:
-            step.drop(Table.OUTBOX, outbox_key(edge.device, enclosed.first))
-        if not edge.sender.count:
-            row = varint(edge.sender.next_number) + edge.sender.last_hash
-            step.put(Table.EDGE, edge_key(b"s", edge.device), row)
+        edge.gone += [enclosed.first for enclosed in gone]
+        self._later(edge, step)
         while edge.sends and edge.sends[0][0] <= gone[-1].last:
             step.act(Progress(edge.sends.popleft()[1], Stage.TAKEN))
         self._throttle(edge, step)
@@ -363,7 +387,9 @@ class Delivery:
             token = edge.asks.pop(head.to, None)
             if token is not None:
                 step.act(Progress(token, Stage.ENDED, head.ending, body))
-            self._done(edge, number)
+            edge.receiver.done((number,))
+            edge.is_touched = True
+            self._later(edge, step)
             return
         found = self._call_of(head, step)
         if isinstance(found, str):

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from comity.actor.fold import Call
 from comity.base.canonical import Reader
+from comity.base.clock import Instant
 from comity.base.errors import Rejected
 from comity.base.ids import ID_BYTES, DeviceId, Token, Topic
 from comity.node.effects import Table
@@ -35,7 +36,9 @@ class Edge:
     number. unqueued: sends not on the disk yet. durable: our letters up to here are. asleep:
     errands of actors that are not awake. open: asks whose handlers await something. cut_off:
     those that a crash ended. acknowledged: what may be said of their edge; told: what was.
-    taken_there: up to where the other end has our letters. is_marked: the row is to be written.
+    taken_there: up to where the other end has our letters. is_marked: the row is to be written;
+    is_touched: with the next write. late: when it is, at the latest. gone: envelopes whose rows
+    go then.
     """
 
     __slots__ = (
@@ -45,9 +48,12 @@ class Edge:
         "cut_off",
         "device",
         "durable",
+        "gone",
         "is_full",
         "is_known",
         "is_marked",
+        "is_touched",
+        "late",
         "open",
         "pending",
         "receiver",
@@ -82,6 +88,9 @@ class Edge:
         self.taken_there = 0
         self.is_full = False
         self.is_marked = False
+        self.is_touched = False
+        self.late: Instant | None = None
+        self.gone: list[int] = []
 
 
 def restore_edges(device: DeviceId, found: Mapping[Table, Rows]) -> dict[DeviceId, Edge]:

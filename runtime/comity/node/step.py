@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from comity.actor.fold import Errands
 from comity.base.clock import Instant, Moment
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, DeviceId, Token, Topic
@@ -19,6 +20,7 @@ from comity.node.effects import (
     Answer,
     Drop,
     Effect,
+    Progress,
     Put,
     Read,
     Release,
@@ -30,8 +32,9 @@ from comity.node.effects import (
 
 __all__ = ["Rows", "Step", "Waiting"]
 
-_REPLIES: Final = (Answer, Release)
-"""Effects of what is durable already: commands answer and turns are released only then."""
+_REPLIES: Final = (Answer, Release, Progress, Errands)
+"""Effects that wait for no write of their step: commands answer and turns are released when
+they are durable already, senders are told of what is, and what comes in promises nothing."""
 
 Rows = tuple[tuple[bytes, bytes], ...]
 """Keys and values in key order."""
