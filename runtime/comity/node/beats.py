@@ -73,7 +73,7 @@ class _Hold(Enum):
 class _Draft:
     """The turns of the open beat, as they will be sealed.
 
-    first: serial of the first turn, or 0 if no living cell ran it. rows: keys of the rows.
+    first, serial: of the first and the last turn, or 0 if no living cell ran it. keys: of rows.
     """
 
     parents: tuple[CommitId, ...]
@@ -82,6 +82,7 @@ class _Draft:
     turns: list[bytes] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     size: int = 0
+    serial: int = 0
     durable: bool = False
 
     @property
@@ -268,27 +269,47 @@ class Beats:
 
     def turn_ended(self, turn: TurnEnded, step: Step) -> None:
         """Make a turn durable as part of the open draft; its reply waits for that."""
+        self.turns_ended((turn,), step)
+
+    def turns_ended(self, turns: Sequence[TurnEnded], step: Step) -> None:
+        """Make turns durable, in their order; those that fill a draft need no rows of it."""
         assert self._phase is Phase.AWAKE
-        assert turn.beat == self._beat
+        fresh: list[bytes] = []
+        for turn in turns:
+            assert turn.beat == self._beat
+            draft = self._draft
+            if draft is not None and draft.size + len(turn.operations) > DRAFT_BYTES_MAX:
+                self._end_draft(fresh, step)
+                draft = None
+            if draft is None:
+                parents = self._parents(step)
+                assert not isinstance(parents, Rejected), f"own merge refused: {parents}"
+                draft = self._draft = _Draft(parents, step.now.wall, turn.serial)
+            draft.turns.append(turn.operations)
+            draft.size += len(turn.operations) + 8
+            draft.serial = turn.serial
+            fresh.append(turn.operations)
+            if draft.full:
+                self._end_draft(fresh, step)
         draft = self._draft
-        if draft is not None and draft.size + len(turn.operations) > DRAFT_BYTES_MAX:
-            self.seal(step)
-            draft = None
-        if draft is None:
-            parents = self._parents(step)
-            assert not isinstance(parents, Rejected), f"own merge refused: {parents}"
-            draft = _Draft(parents, step.now.wall, turn.serial)
-            self._draft = draft
-        draft.turns.append(turn.operations)
-        draft.size += len(turn.operations) + 8
-        self._rows += 1
-        key = rows.draft_key(self._journal.topic, self._rows)
-        draft.keys.append(key)
-        row = rows.DraftRow(draft.parents, draft.wall, turn.operations)
-        step.put(Table.DRAFT, key, rows.encode_draft(row))
-        step.when_durable(lambda later: self._turn_durable(turn.serial, draft, later))
-        if draft.full:
-            self.seal(step)
+        if draft is None or not fresh:
+            return
+        for operations in fresh:
+            self._rows += 1
+            key = rows.draft_key(self._journal.topic, self._rows)
+            draft.keys.append(key)
+            row = rows.DraftRow(draft.parents, draft.wall, operations)
+            step.put(Table.DRAFT, key, rows.encode_draft(row))
+        serial = draft.serial
+        step.when_durable(lambda later: self._turn_durable(serial, draft, later))
+
+    def _end_draft(self, fresh: list[bytes], step: Step) -> None:
+        """Seal a draft that is full; its turns are durable with the commit."""
+        draft = self._draft
+        assert draft is not None
+        fresh.clear()
+        step.when_durable(lambda later: self._turn_durable(draft.serial, draft, later))
+        self.seal(step)
 
     def _turn_durable(self, serial: int, draft: _Draft, step: Step) -> None:
         step.act(Release(self._journal.topic, serial))

@@ -256,9 +256,9 @@ class Core:
             case Returned():
                 self._desk.delivery.returned(event)
             case Handled():
-                for _, turn, _, _ in event.results:
-                    if turn is not None:
-                        self._desk.replica_awake(event.topic).turn_ended(turn, step)
+                turns = [turn for _, turn, _, _ in event.results if turn is not None]
+                if turns:
+                    self._desk.replica_awake(event.topic).turns_ended(turns, step)
                 self._desk.delivery.handled(event, step)
             case _:
                 assert_never(event)

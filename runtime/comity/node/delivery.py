@@ -335,8 +335,7 @@ class Delivery:
         if isinstance(fresh, Rejected):
             self._alarm(edge, step, fresh.detail)
             return None
-        for number, (head, body) in fresh:
-            self._take(edge, number, head, body, step)
+        self._take_all(edge, fresh, step)
         self._acknowledged(edge, envelope.ack, step)
         if not fresh:
             self._acknowledge(edge, step, again=True)
@@ -380,6 +379,29 @@ class Delivery:
         self._fly(edge, step)
         return None
 
+    def _take_all(self, edge: Edge, fresh: Sequence[tuple[int, Letter]], step: Step) -> None:
+        """Take letters in order; of those that share a head all but the first cost little."""
+        known: CallHead | None = None
+        into: list[tuple[int, Call, bytes]] = []
+        call: Call | None = None
+        for number, (head, body) in fresh:
+            if head is known and call is not None:
+                into.append((number, call, body))
+                continue
+            self._take(edge, number, head, body, step)
+            known = None
+            if isinstance(head, CallHead):
+                found = self._call_of(head, step)
+                if not isinstance(found, str):
+                    known, (topic, call) = head, found
+                    into = self._queue_of(edge, topic)
+
+    def _queue_of(self, edge: Edge, topic: Topic) -> list[tuple[int, Call, bytes]]:
+        """Return where errands of an actor wait: for this step to end, or for it to wake."""
+        if self._is_awake(topic):
+            return self._batches.setdefault((topic, edge.device), [])
+        return edge.asleep.setdefault(topic, [])
+
     def _take(
         self, edge: Edge, number: int, head: CallHead | ReplyHead, body: bytes, step: Step
     ) -> None:
@@ -402,10 +424,7 @@ class Delivery:
                 step.report("refused", device=edge.device, refusal=refusal)
             return
         topic, call = found
-        if self._is_awake(topic):
-            self._batches.setdefault((topic, edge.device), []).append((number, call, body))
-        else:
-            edge.asleep.setdefault(topic, []).append((number, call, body))
+        self._queue_of(edge, topic).append((number, call, body))
 
     def _call_of(self, head: CallHead, step: Step) -> tuple[Topic, Call] | str:
         """Return what a letter may do, or why it may not; nothing said if it is late."""

@@ -354,6 +354,10 @@ class Replica:
             for index in range(max(0, len(graph) - count), len(graph))
         )
 
+    def turns_ended(self, turns: Sequence[TurnEnded], step: Step) -> None:
+        """Turns of this actor's cell wrote something, in this order."""
+        self.beats.turns_ended(turns, step)
+
     def turn_ended(self, turn: TurnEnded, step: Step) -> None:
         """A turn of this actor's cell wrote something."""
         self.beats.turn_ended(turn, step)
