@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 CORE_TESTS := $(wildcard $(addprefix tests/,base crypto log authority crdt wire actor protocol node))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit bench bench-actors bench-types soak mutants docs protos changes clean
+.PHONY: help setup demo test lint types unit bench bench-actors bench-network bench-types soak mutants docs protos changes clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -54,6 +54,9 @@ bench: $(READY) ## what it costs, side by side with others
 
 bench-actors: $(READY) ## what actors cost in one process, beside pykka
 	$(PY) benchmarks/bench_dispatch.py
+
+bench-network: $(READY) ## what a message to another process costs, beside grpc.aio
+	$(PY) benchmarks/bench_network.py
 
 bench-types: $(READY) ## what counters, maps, sets and lists cost, side by side with others
 	$(PY) benchmarks/bench_types.py

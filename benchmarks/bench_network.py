@@ -158,7 +158,7 @@ async def _grpc() -> tuple[float, float, float]:
     """Return unary calls a second, messages of a stream a second, p50 of a call in us."""
     with _served("grpc", "") as address:
         async with grpc.aio.insecure_channel(address) as channel:
-            call = channel.unary_unary(_METHOD)
+            call: Any = channel.unary_unary(_METHOD, None, None)
             await call(BODY)
             asks: list[float] = []
             for _ in range(ASKS):
@@ -173,7 +173,7 @@ async def _grpc() -> tuple[float, float, float]:
                     await asyncio.gather(*(call(BODY) for _ in range(100)))
                 rates.append(4000 / (time.perf_counter() - started))
                 started = time.perf_counter()
-                streaming = channel.stream_stream(_STREAM)()
+                streaming: Any = channel.stream_stream(_STREAM, None, None)()
                 for _ in range(10_000):
                     await streaming.write(BODY)
                 await streaming.done_writing()

@@ -35,7 +35,7 @@ from comity.base.errors import ComityError, DeadlineError, StoreError
 from comity.base.ids import LinkId, Token, Topic
 from comity.drivers.dispatch.dispatcher import is_in_loop
 from comity.drivers.figures import HostTally
-from comity.drivers.mailroom import Mailroom
+from comity.drivers.mailroom import Gathered, Mailroom
 from comity.drivers.store import Store
 from comity.drivers.verifier import Verifier
 from comity.node.commands import Command
@@ -138,7 +138,7 @@ class Host:
         self._verifier = verifier
         self._cells: Cells | None = None
         self._links: LinkDriver | None = None
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | Gathered | None] = queue.SimpleQueue()
         self._answers: dict[Token, Future[object]] = {}
         self.tally = HostTally()
         self._listeners: list[Callable[[Report], None]] = []
@@ -164,7 +164,7 @@ class Host:
         self._perform(self._core.start(found, self._clock.moment(), copied=copied))
         self._thread.start()
 
-    def emit(self, event: CellEvent | LinkDown | Event) -> None:
+    def emit(self, event: CellEvent | LinkDown | Event | Gathered) -> None:
         """Take an event from any thread. Never blocks, never raises."""
         self._events.put(event)
 
@@ -264,7 +264,9 @@ class Host:
         except queue.Empty:
             return [Woke()]
         while True:
-            if event is not None:
+            if isinstance(event, Gathered):
+                batch.append(self._gather(event))
+            elif event is not None:
                 batch.append(event)
             if len(batch) >= _EVENTS_BATCH_MAX:
                 break
@@ -274,6 +276,14 @@ class Host:
                 break
         self._throttle()
         return batch
+
+    def _gather(self, gathered: Gathered) -> Event:
+        """Take what senders have gathered; if that was not all, come back to it."""
+        post = gathered.take()
+        if gathered.letters and not gathered.is_told:
+            gathered.is_told = True
+            self._events.put(gathered)
+        return post
 
     def _patience(self) -> float | None:
         """Seconds until the core wants to be woken; None if it does not."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -25,9 +26,9 @@ from comity.drivers.dispatch.errors import MailboxFull
 from comity.drivers.dispatch.future import Future
 from comity.node.effects import Progress, Throttle
 from comity.node.events import Post
-from comity.protocol.envelope import CallHead
+from comity.protocol.envelope import CallHead, Letter
 
-__all__ = ["Mailroom", "Waiter", "settle"]
+__all__ = ["Gathered", "Mailroom", "Waiter", "settle"]
 
 _BACKLOG_MAX: Final = 20_000
 """Events that wait for the core before senders are held up: a tenth of a second of them."""
@@ -36,6 +37,9 @@ _PATIENCE: Final = 30.0
 """Seconds that a sender is held up: as long as by an actor on this node."""
 
 _LOOK: Final = 0.002
+
+_TAKE_MAX: Final = 4096
+"""Messages that the core takes at a time: what it takes of other events."""
 
 
 class Waiter(Protocol):
@@ -46,6 +50,27 @@ class Waiter(Protocol):
         ...
 
 
+class Gathered:
+    """Messages for one device that wait for the core: one event, however many they are."""
+
+    __slots__ = ("_device", "is_told", "letters")
+
+    def __init__(self, device: DeviceId) -> None:
+        """Start without any."""
+        self._device = device
+        self.letters: deque[tuple[Letter, Token | None]] = deque()
+        self.is_told = False
+
+    def take(self) -> Post:
+        """Return what waits, on the core's thread; what comes meanwhile is told of anew."""
+        self.is_told = False
+        letters: list[tuple[Letter, Token | None]] = []
+        with suppress(IndexError):
+            while len(letters) < _TAKE_MAX:
+                letters.append(self.letters.popleft())
+        return Post(self._device, tuple(letters))
+
+
 class Mailroom:
     """One of each node."""
 
@@ -54,6 +79,7 @@ class Mailroom:
         "_emit",
         "_failure",
         "_full",
+        "_gathered",
         "_lock",
         "_tokens",
         "_waiters",
@@ -62,7 +88,7 @@ class Mailroom:
 
     def __init__(
         self,
-        emit: Callable[[Post], None],
+        emit: Callable[[Gathered], None],
         backlog: Callable[[], int],
         may_wait: Callable[[], bool],
     ) -> None:
@@ -73,6 +99,7 @@ class Mailroom:
         self._lock = threading.Lock()
         self._tokens = itertools.count(1)
         self._waiters: dict[Token, Waiter] = {}
+        self._gathered: dict[DeviceId, Gathered] = {}
         self._full: dict[DeviceId, threading.Event] = {}
         self._failure: Exception | None = None
 
@@ -82,19 +109,29 @@ class Mailroom:
         """Send a message. Raises: MailboxFull; why the node stopped."""
         if self._failure is not None:
             raise self._failure
-        if device in self._full or self._backlog() > _BACKLOG_MAX:
+        gathered = self._gathered.get(device)
+        if device in self._full or self._is_behind(gathered):
             self._hold_up(device)
         token = None
         if waiter is not None:
             token = Token(next(self._tokens))
             self._waiters[token] = waiter
-        self._emit(Post(device, (((head, body), token),)))
+        if gathered is None:
+            gathered = self._gathered.setdefault(device, Gathered(device))
+        gathered.letters.append(((head, body), token))
+        if not gathered.is_told:
+            gathered.is_told = True
+            self._emit(gathered)
+
+    def _is_behind(self, gathered: Gathered | None) -> bool:
+        waiting = 0 if gathered is None else len(gathered.letters)
+        return waiting > _BACKLOG_MAX or self._backlog() > _BACKLOG_MAX
 
     def _hold_up(self, device: DeviceId) -> None:
         ends = monotonic() + _PATIENCE
         while True:
             full = self._full.get(device)
-            if full is None and self._backlog() <= _BACKLOG_MAX:
+            if full is None and not self._is_behind(self._gathered.get(device)):
                 return
             if not self.may_wait() or monotonic() >= ends:
                 raise MailboxFull(

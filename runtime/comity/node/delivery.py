@@ -153,6 +153,8 @@ class Delivery:
 
     def post(self, event: Post) -> None:
         """Take messages for a device into the next envelope."""
+        if not event.letters:
+            return
         edge = self._edge(event.device)
         edge.is_known = True
         edge.pending += event.letters
