@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import logging
 import statistics
@@ -16,12 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import Any, Final
-
-import grpc
-import grpc.aio
 
 from comity import Actor, Counter, Node
 
@@ -30,6 +28,8 @@ FIELD_TELLS: Final = 20_000
 ASKS: Final = 300
 REPEATS: Final = 3
 BODY: Final = b"x" * 100
+_GRPC: Final[Any] = importlib.import_module("grpc")  # its types ask for generated code
+_AIO: Final[Any] = importlib.import_module("grpc.aio")
 _METHOD: Final = "/bench/Unary"
 _STREAM: Final = "/bench/Stream"
 
@@ -113,7 +113,7 @@ def _rate(count: int, tell: Callable[[], object], done: Callable[[], object]) ->
 
 
 @contextlib.contextmanager
-def _served(what: str, path: str) -> Iterator[str]:
+def _served(what: str, path: str) -> Generator[str]:
     """Run the other side in a process of its own; yields what it says first."""
     command = [sys.executable, __file__, what, path]
     with subprocess.Popen(
@@ -142,12 +142,12 @@ async def _serve_grpc() -> None:
             pass
         yield b""
 
-    server = grpc.aio.server()
+    server = _AIO.server()
     handlers = {
-        "Unary": grpc.unary_unary_rpc_method_handler(unary),
-        "Stream": grpc.stream_stream_rpc_method_handler(stream),
+        "Unary": _GRPC.unary_unary_rpc_method_handler(unary),
+        "Stream": _GRPC.stream_stream_rpc_method_handler(stream),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench", handlers),))
+    server.add_generic_rpc_handlers((_GRPC.method_handlers_generic_handler("bench", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f"127.0.0.1:{port}", flush=True)
@@ -157,8 +157,8 @@ async def _serve_grpc() -> None:
 async def _grpc() -> tuple[float, float, float]:
     """Return unary calls a second, messages of a stream a second, p50 of a call in us."""
     with _served("grpc", "") as address:
-        async with grpc.aio.insecure_channel(address) as channel:
-            call: Any = channel.unary_unary(_METHOD, None, None)
+        async with _AIO.insecure_channel(address) as channel:
+            call = channel.unary_unary(_METHOD)
             await call(BODY)
             asks: list[float] = []
             for _ in range(ASKS):
@@ -173,7 +173,7 @@ async def _grpc() -> tuple[float, float, float]:
                     await asyncio.gather(*(call(BODY) for _ in range(100)))
                 rates.append(4000 / (time.perf_counter() - started))
                 started = time.perf_counter()
-                streaming: Any = channel.stream_stream(_STREAM, None, None)()
+                streaming = channel.stream_stream(_STREAM)()
                 for _ in range(10_000):
                     await streaming.write(BODY)
                 await streaming.done_writing()
