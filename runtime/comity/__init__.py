@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from comity.crdt.record import Record
     from comity.crdt.text.marks import Mark
     from comity.crdt.tree_view import Tree, TreeNode
+    from comity.crdt.upgrade import Upgrade
     from comity.crdt.views import Counter, Map, Register, Set, Text
     from comity.web.page import Page
     from comity.web.site import Site
@@ -97,6 +98,7 @@ __all__ = [
     "TreeNode",
     "Turn",
     "Unknown",
+    "Upgrade",
     "UsageError",
     "WorldError",
     "field",
@@ -147,6 +149,7 @@ _HOMES: Final = {
     "TreeNode": "comity.crdt.tree_view",
     "Turn": "comity.api.history",
     "Unknown": "comity.actor.awaiting",
+    "Upgrade": "comity.crdt.upgrade",
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
     "field": "comity.crdt.descriptor",

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, Self, TypedDict, Unpack, overload
 
 from comity.base.errors import UsageError
 from comity.crdt.laws import Law
+from comity.crdt.upgrade import Upgrade
 
 __all__ = ["UNSET", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
 
@@ -58,12 +59,15 @@ class FieldOptions:
     default: what an unset Register reads; UNSET for the zero of its type.
     floor: what a BoundedCounter does not fall below; None where none was given.
     index: place among the actor's fields; -1 until the class is checked.
+    was: the first name of a renamed field. upgrades: former types of it.
     """
 
     id: str | None = None
     default: object = UNSET
     index: int = -1
     floor: int | None = None
+    was: str | None = None
+    upgrades: tuple[Upgrade, ...] | Upgrade = ()
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -102,6 +106,8 @@ class _Options(TypedDict, total=False):
     id: str
     default: object
     floor: int
+    was: str
+    upgrades: tuple[Upgrade, ...] | Upgrade
 
 
 def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for any field)
@@ -112,5 +118,8 @@ def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for a
     default: what a Register reads before anything was written to it; it is not replicated, so
     give all devices the same. Needed for types without a natural zero, such as an Enum.
     floor: what a BoundedCounter starts at and does not fall below; 0 if it is left out.
+    was: the name that the field had at first, if the attribute was renamed: its contents stay.
+    upgrades: what older versions of the class declared the field as, and what becomes of their
+    values: an `Upgrade`, or a tuple of them.
     """
     return FieldOptions(**options)

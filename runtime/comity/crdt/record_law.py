@@ -21,6 +21,7 @@ from typing import Final
 from comity.base.canonical import Malformed, Reader, varint
 from comity.crdt.codec import Value
 from comity.crdt.laws import Law, give
+from comity.crdt.upgrade import Parse
 from comity.crdt.writer import GROUP_BYTES_MAX, Entrant, OpenTurn
 
 __all__ = ["RecordLaw"]
@@ -67,6 +68,7 @@ class RecordLaw:
         "_blank",
         "_by_tag",
         "_entered",
+        "_former",
         "_freeze",
         "_given",
         "_names",
@@ -100,6 +102,7 @@ class RecordLaw:
         self._given = given
         self._freeze = freeze
         self._blank: tuple[object, ...] = ()
+        self._former: Mapping[bytes, tuple[str, Parse]] = {}
         self._within: list[Entrant] = []
         self._entered = _OUT
         self._names: tuple[str, ...] = ()
@@ -112,15 +115,18 @@ class RecordLaw:
         names: tuple[str, ...],
         fields: Iterable[tuple[Law, object]],
         blank: tuple[object, ...],
+        former: Mapping[bytes, tuple[str, Parse]],
     ) -> None:
         """Take the fields, which write through `inside`: state and view of each.
 
-        blank: what each reads while nothing is in it.
+        blank: what each reads while nothing is in it. former: by tag, which field older
+        versions wrote, and what reads it.
         """
         assert not self.laws
         made = tuple(fields)
         self._names = names
         self._blank = blank
+        self._former = former
         self.laws = tuple([law for law, _ in made])
         self.views = tuple([view for _, view in made])
         tagged = sorted(zip(names, self.laws, strict=True), key=lambda pair: pair[1].tag)
@@ -176,6 +182,7 @@ class RecordLaw:
     def parse(self, reader: Reader) -> dict[str, Value]:
         """Read what a turn does to each known field."""
         found: dict[str, Value] = {}
+        upgraded: dict[str, Value] = {}
         tag_before = b""
         while True:
             tag = reader.take(_TAG_BYTES)
@@ -188,8 +195,12 @@ class RecordLaw:
                 name, law = known
                 found[name] = law.parse(inner)
                 inner.finish()
+            elif tag in self._former:
+                name, parse = self._former[tag]
+                upgraded.setdefault(name, parse(inner))
+                inner.finish()
             if not reader.left:
-                return found
+                return upgraded | found if upgraded else found
 
     def fold(self, turn: int, parsed: dict[str, Value]) -> tuple[str, ...]:
         """Apply it; return the names of the fields that it wrote."""

@@ -21,6 +21,7 @@ from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.escrow import Escrow
 from comity.crdt.laws import Law
 from comity.crdt.shape import TAG_BYTES, Shape, members_of
+from comity.crdt.upgrade import Parse
 from comity.crdt.writer import Writer
 
 __all__ = ["TAG_BYTES", "Field", "FieldOptions", "Schema", "field"]
@@ -31,12 +32,13 @@ class Field:
     """One replicated field.
 
     name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
-    label: what errors call it.
+    former: by tag, what reads the operations of older versions. label: what errors call it.
     """
 
     name: str
     tag: bytes
     shape: Shape
+    former: Mapping[bytes, Parse] = dataclasses.field(default_factory=dict[bytes, Parse])
     label: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,11 +70,12 @@ class Field:
 class Schema:
     """The fields of one actor class, in the order of their declaration.
 
-    places: where each is among them, and its name, by tag; tags ascend.
+    places: where each is among them, and its name, by tag; tags ascend. former: the same of
+    what older versions wrote, and what reads it.
     heeds_withdrawn: whether some field asks which turns authority hid, undone or not.
     """
 
-    __slots__ = ("_options", "fields", "heeds_withdrawn", "owner", "places")
+    __slots__ = ("_options", "fields", "former", "heeds_withdrawn", "owner", "places")
 
     def __init__(
         self, owner: str, fields: tuple[Field, ...], options: dict[str, FieldOptions]
@@ -84,6 +87,11 @@ class Schema:
         self.heeds_withdrawn = any(each.shape.kind is BoundedCounter for each in fields)
         numbered = sorted(enumerate(fields), key=lambda pair: pair[1].tag)
         self.places = {each.tag: (index, each.name) for index, each in numbered}
+        self.former: dict[bytes, tuple[int, str, Parse]] = {
+            tag: (index, each.name, parse)
+            for index, each in enumerate(fields)
+            for tag, parse in each.former.items()
+        }
 
     @classmethod
     def from_hints(
@@ -95,7 +103,7 @@ class Schema:
         Raises: UsageError with one line for each wrong field, and the fix of each.
         """
         members = members_of(f"{owner} cannot be replicated", hints, options)
-        fields = [Field(each.name, each.tag, each.shape) for each in members]
+        fields = [Field(each.name, each.tag, each.shape, each.former) for each in members]
         return cls(owner, tuple(fields), dict(options))
 
     def install(self, owner: type) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing
 from collections import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -33,9 +33,10 @@ from comity.crdt.tally import INCREMENT_MAX
 from comity.crdt.text.law import TextLaw
 from comity.crdt.tree_law import TreeLaw
 from comity.crdt.tree_view import Tree
+from comity.crdt.upgrade import Parse, Upgrade, upgraded
 from comity.crdt.value import NO_ZERO, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
-from comity.crdt.writer import OpenTurn
+from comity.crdt.writer import OpenTurn, Writer
 from comity.crdt.writes import Writes
 from comity.crypto.hashing import PERSON_FIELD, blake2b
 
@@ -114,11 +115,13 @@ class Member:
     """One field of an actor or of a record.
 
     name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
+    former: by tag, what reads the operations that older versions wrote.
     """
 
     name: str
     tag: bytes
     shape: Shape
+    former: Mapping[bytes, Parse] = field(default_factory=dict[bytes, Parse])
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ class Shape:
                 for each in members
             ],
             tuple([each.shape.blank for each in members]),
+            {tag: (each.name, read) for each in members for tag, read in each.former.items()},
         )
         return law, record.comity_view(law)
 
@@ -263,11 +267,45 @@ def members_of(
 
 def _member(name: str, hint: object, options: FieldOptions, depth: int) -> Member:
     shape = shape_of(hint, options.default, options.floor, depth=depth)
-    known = name if options.id is None else options.id
+    renamed = name if options.was is None else options.was
+    known = renamed if options.id is None else options.id
+    if options.id is not None and options.was is not None:
+        raise UsageError(f"id={options.id!r} and was={options.was!r} say the same: give one")
+    former: dict[bytes, Parse] = {}
+    given = options.upgrades
+    for each in given if isinstance(given, tuple) else (given,):
+        old_name = each.name or known
+        old = shape_of(each.old, _ANYTHING, depth=depth)
+        former[_tag(old_name, old)] = _former(shape, old, each)
+    return Member(name, _tag(known, shape), shape, former)
+
+
+_ANYTHING: Final = object()
+"""The default of a former type: nobody reads it."""
+
+
+def _tag(known: str, shape: Shape) -> bytes:
     if not 0 < len(known.encode()) <= 255:
         raise UsageError(f"the id {known!r} must have 1 to 255 bytes")
     data = known.encode() + b"\0" + shape.law.encode()
-    return Member(name, blake2b(data, person=PERSON_FIELD)[:TAG_BYTES], shape)
+    return blake2b(data, person=PERSON_FIELD)[:TAG_BYTES]
+
+
+def _former(new: Shape, old: Shape, upgrade: Upgrade) -> Parse:
+    same = new.kind is old.kind and _law_of(new.key) == _law_of(old.key)
+    if new.kind not in {Register, Map} or not same or old.value is None:
+        raise UsageError(
+            f"{old.law} cannot be upgraded to {new.law}: the values of a Register or of a Map "
+            "can be, while the rest stays what it is; copy others in a message"
+        )
+    assert new.value is not None
+    nowhere: Any = None  # parsing asks for no causality
+    law, _ = old.make("", b"", Writer(), nowhere, set())
+    return upgraded(new.kind.__name__, law, upgrade.convert, new.value)
+
+
+def _law_of(key: ValueType | None) -> str:
+    return "" if key is None else key.name
 
 
 def _collisions(members: list[Member]) -> list[str]:
@@ -279,6 +317,11 @@ def _collisions(members: list[Member]) -> list[str]:
             wrong.append(
                 f"{each.name}: has the tag of {other}: give one of them another field(id=...)"
             )
+    for each in members:
+        for tag in each.former:
+            other = first.setdefault(tag, each.name)
+            if other != each.name or tag == each.tag:
+                wrong.append(f"{each.name}: upgrades what {other} is: leave one of them out")
     return wrong
 
 
@@ -379,10 +422,12 @@ def _floor(floor: int | None) -> int:
 
 def _default(origin: type, value: ValueType | None, default: object) -> object:
     if origin is not Register:
-        if default is not UNSET:
+        if default is not UNSET and default is not _ANYTHING:
             raise UsageError(f"a {origin.__name__} starts empty: leave out default=")
         return None
     assert value is not None
+    if default is _ANYTHING:
+        return None
     if default is not UNSET:
         return value.check(default)
     if value.zero is NO_ZERO:

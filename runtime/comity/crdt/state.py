@@ -34,6 +34,7 @@ from comity.crdt.laws import KeyedLaw, Law
 from comity.crdt.nested_law import NestedLaw
 from comity.crdt.record_law import RecordLaw
 from comity.crdt.schema import TAG_BYTES, Schema
+from comity.crdt.upgrade import Parse
 from comity.crdt.writer import Writer
 
 __all__ = ["Change", "ChangeKind", "State", "fields_in"]
@@ -193,7 +194,7 @@ class State:
         A turn of the log is told of by `fold`.
         """
         changes: list[Change] = []
-        for law, name, reader in self._groups(operations):
+        for law, name, reader, _ in self._groups(operations):
             keys = tuple(law.parse(reader)) if isinstance(law, _WITH_KEYS) else ()
             changes.append(Change(name, ChangeKind.WRITTEN, turn, keys))
         return tuple(changes)
@@ -212,8 +213,7 @@ class State:
             tag = operations[:TAG_BYTES]
             place = self.schema.places.get(tag)
             if place is None:
-                self._not_known(tag)
-                return ()
+                return self._fold_former(turn, tag, Reader(operations, 5))
             index, name = place
             return (_fold(turn, self.laws[index], name, Reader(operations, 5)),)
         try:
@@ -309,10 +309,20 @@ class State:
         if tag in self.unknown or len(self.unknown) < _UNKNOWN_MAX:
             self.unknown[tag] = self.unknown.get(tag, 0) + 1
 
-    def _groups(self, operations: bytes) -> list[tuple[Law, str, Reader]]:
-        """Cut a turn into the groups of known fields."""
+    def _fold_former(self, turn: int, tag: bytes, reader: Reader) -> tuple[Change, ...]:
+        """Apply a group of a field as an older version declared it, or of none."""
+        former = self.schema.former.get(tag)
+        if former is None:
+            self._not_known(tag)
+            return ()
+        index, name, parse = former
+        return (_fold(turn, self.laws[index], name, reader, parse),)
+
+    def _groups(self, operations: bytes) -> list[_Group]:
+        """Cut a turn into the groups of known fields, at most one for each."""
         reader = Reader(operations)
-        groups: list[tuple[Law, str, Reader]] = []
+        groups: list[_Group] = []
+        older: list[_Group] = []
         tag_before = b""
         while reader.left:
             tag = reader.take(TAG_BYTES)
@@ -323,12 +333,18 @@ class State:
             start = reader.position
             reader.take(size)
             place = self.schema.places.get(tag)
-            if place is None:
-                self._not_known(tag)
-            else:
+            inner = Reader(operations, start, start + size)
+            if place is not None:
                 index, name = place
-                group = self.laws[index], name, Reader(operations, start, start + size)
-                groups.append(group)
+                groups.append(_Group(self.laws[index], name, inner, None))
+            elif tag in self.schema.former:
+                index, name, parse = self.schema.former[tag]
+                older.append(_Group(self.laws[index], name, inner, parse))
+            else:
+                self._not_known(tag)
+        for each in older:  # a turn writes a field once: what is newer counts
+            if all(each.law is not other.law for other in groups):
+                groups.append(each)
         return groups
 
     def _changed(
@@ -347,9 +363,18 @@ class State:
         return tuple(changes)
 
 
-def _fold(turn: int, law: Law, name: str, reader: Reader) -> Change:
+class _Group(NamedTuple):
+    """What a turn does to one field. parse: reads what an older version wrote, else None."""
+
+    law: Law
+    name: str
+    reader: Reader
+    parse: Parse | None
+
+
+def _fold(turn: int, law: Law, name: str, reader: Reader, parse: Parse | None = None) -> Change:
     try:
-        parsed = law.parse(reader)
+        parsed = law.parse(reader) if parse is None else parse(reader)
         reader.finish()
     except Malformed as error:
         reason = Reason.BAD_VALUE if isinstance(error, BadValue) else Reason.MALFORMED
@@ -361,13 +386,14 @@ def _fold(turn: int, law: Law, name: str, reader: Reader) -> Change:
 def fields_in(schema: Schema, operations: bytes) -> tuple[str, ...]:
     """Return the fields that a turn wrote, of those that the schema has; none if malformed."""
     names = {each.tag: each.name for each in schema.fields}
+    names.update({tag: name for tag, (_, name, _) in schema.former.items()})
     reader = Reader(operations)
     found: list[str] = []
     try:
         while reader.left:
             name = names.get(reader.take(TAG_BYTES))
             reader.take(reader.varint())
-            if name is not None:
+            if name is not None and name not in found:
                 found.append(name)
     except Malformed:
         return ()
