@@ -54,6 +54,7 @@ class Actor:
     A class keyword names the type for other devices: `class Todo(Actor, name="todo")`;
     the default is the name of the class. All devices that share an actor must agree on it.
     `mailbox=1000`, `mailbox_bytes=2**24`, `on_full="wait"` bound what may wait for an actor.
+    `idle_seconds=60` lets it leave memory when nothing comes; the next message loads it.
     """
 
     _comity_cell: Any
@@ -71,15 +72,22 @@ class Actor:
         mailbox: int | None = None,
         mailbox_bytes: int | None = None,
         on_full: OnFull | None = None,
+        idle_seconds: float | None = None,
         **keywords: Any,
     ) -> None:
         """Take the type's name and mailbox; fields are resolved at the first use of the class.
 
         mailbox, mailbox_bytes: how many messages may wait, and what their arguments may hold.
         on_full: 'wait' holds senders up for a while, 'reject' refuses at once.
+        idle_seconds: without a message for so long, at most twice, `on_stop` runs and the
+            actor leaves memory; the next message, or change from elsewhere, loads it from the
+            log and runs `on_start`. Who has timers, children, watches, listeners or
+            `on_change` methods stays.
         """
         super().__init_subclass__(**keywords)
-        cls.comity_mailbox = cls.comity_mailbox.changed(mailbox, mailbox_bytes, on_full)
+        cls.comity_mailbox = cls.comity_mailbox.changed(
+            mailbox, mailbox_bytes, on_full, idle_seconds
+        )
         if name is not None and not (0 < len(name.encode()) <= 255):
             raise UsageError(
                 f"the name of actor type {cls.__qualname__} must have 1 to 255 bytes, "

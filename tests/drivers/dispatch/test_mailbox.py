@@ -11,11 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from comity.actor.fold import Fold
 from comity.actor.message import Message
+from comity.actor.timers import Timer
 from comity.actor.waits import Awaited
+from comity.base.clock import Instant
 from comity.base.ids import Topic
 from comity.drivers.dispatch.errors import MailboxFull
 from comity.drivers.dispatch.future import Future
-from comity.drivers.dispatch.mailbox import Create, Item, Mailbox, Stop
+from comity.drivers.dispatch.mailbox import Create, Item, Mailbox, Renew, Stop
 from comity.drivers.dispatch.pool import Job
 from comity.log.graph import Graph
 
@@ -195,3 +197,48 @@ def test_each_item_is_taken_or_handed_back_when_closed_from_outside() -> None:
         left = mailbox.close()
         thread.join(PATIENCE)
         assert [*taken, *left] == list(items)
+
+
+@pytest.mark.parametrize("what", ["message", "fold", "ring"])
+def test_whatever_comes_to_a_dozing_mailbox_comes_after_a_renewal(what: str) -> None:
+    """It is scheduled once, made anew once, and shut until it is opened; a doze is refused."""
+    submitted: list[Job] = []
+    mailbox = Mailbox()
+    mailbox.bind(Owner(), submitted.append, capacity=CAPACITY, bytes_max=1 << 20)
+    mailbox.set_open(is_open=True)
+    assert mailbox.doze()
+    mailbox.check()
+    assert mailbox.take() is None
+    fold = Fold(Topic(bytes(32)), 2, 0, Graph())
+    for _ in range(2):
+        if what == "message":
+            assert mailbox.post((Message("hit"), None))
+        elif what == "fold":
+            assert mailbox.post_fold(fold)
+        else:
+            mailbox.post_ring(Timer(print, (), {}, due=Instant(0), period=None))
+    assert len(submitted) == 1
+    mailbox.check()
+    assert not mailbox.doze()
+    assert mailbox.take() == Renew()
+    assert [mailbox.take(), mailbox.take()] == ([fold] * 2 if what == "fold" else [None] * 2)
+    mailbox.set_open(is_open=True)
+    left = [mailbox.take(), mailbox.take(), mailbox.take()]
+    assert [each is None for each in left] == ([True] * 3 if what == "fold" else [0, 0, 1])
+
+
+def test_a_dozing_mailbox_is_stopped_without_a_renewal() -> None:
+    """Nobody loads an actor to stop it."""
+    submitted: list[Job] = []
+    mailbox = Mailbox()
+    mailbox.bind(Owner(), submitted.append, capacity=CAPACITY, bytes_max=1 << 20)
+    mailbox.set_open(is_open=True)
+    assert mailbox.doze()
+    mailbox.post_stop()
+    mailbox.check()
+    item = mailbox.take()
+    assert isinstance(item, tuple)
+    assert isinstance(item[0], Stop)
+    assert len(submitted) == 1
+    assert mailbox.close() == []
+    assert not mailbox.doze()

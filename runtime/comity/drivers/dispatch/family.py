@@ -27,12 +27,13 @@ class Family:
     """One actor's.
 
     tried: the message that failed once, and is tried on a fresh actor. is_resting: whether
-    it waits to be made anew.
+    it waits to be made anew. is_watching: whether it is told of the end of another.
     """
 
     __slots__ = (
         "children",
         "is_resting",
+        "is_watching",
         "parent",
         "supervisor",
         "timers",
@@ -49,6 +50,18 @@ class Family:
         self.supervisor = Supervisor(policy)
         self.tried: Work | None = None
         self.is_resting = False
+        self.is_watching = False
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether something would be lost if the actor left memory."""
+        return (
+            self.parent is not None
+            or self.is_watching
+            or bool(self.watchers)
+            or any(not timer.is_over for timer in self.timers)
+            or any(not child.is_stopped for child in self.children)
+        )
 
     def scatter(self) -> None:
         """End what dies with the activation: timers and children."""

@@ -7,6 +7,7 @@ touches it.
     starting --first fold with `last`: on_create if asked for, on_start--> running
     running --fold--> running          running --fold refused--> waiting --fold--> running
     running --a handler awaits--> open --what it awaited, its end--> running
+    running --idle, on_stop--> dozing --anything comes--> starting
     any --stop: on_stop--> stopped --all replies given--> gone
     any --a hook of the start raised, or what no handler may raise--> stopped
 
@@ -22,11 +23,10 @@ Source: ARCHITECTURE 'Layers', 'Who owns what'; sketches, 'Facts about pykka'.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic_ns
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from comity.actor.awaiting import Paused
 from comity.actor.cell import Cell, Phase
@@ -40,10 +40,9 @@ from comity.actor.waits import Awaited
 from comity.base.clock import Duration, Instant
 from comity.base.endings import Ending
 from comity.base.errors import UsageError
-from comity.drivers.dispatch.dead_letters import DeadLetter
 from comity.drivers.dispatch.doorway import refused
 from comity.drivers.dispatch.errors import ActorStopped
-from comity.drivers.dispatch.family import CHILDREN_MAX, Family
+from comity.drivers.dispatch.family import Family
 from comity.drivers.dispatch.future import Future
 from comity.drivers.dispatch.hosting import (
     BATCH_BUDGET,
@@ -54,6 +53,7 @@ from comity.drivers.dispatch.hosting import (
 from comity.drivers.dispatch.mailbox import (
     Call,
     Create,
+    Doze,
     Item,
     Renew,
     Resume,
@@ -68,8 +68,6 @@ from comity.drivers.dispatch.services import Services
 
 __all__ = ["CellHost"]
 
-_logger: Final = logging.getLogger(__name__)
-
 
 class CellHost(Services):
     """One hosted actor. Made and kept by the dispatcher, which holds the strong reference."""
@@ -80,6 +78,7 @@ class CellHost(Services):
         "_replies",
         "awaits",
         "cell",
+        "is_used",
     )
 
     awaits: Awaited | None
@@ -102,6 +101,7 @@ class CellHost(Services):
         self._mailbox = self._create_actor_inbox()
         self._replies = Replies(self._mailbox.lock)
         self._is_begun = False
+        self.is_used = True
 
     def _start_actor_loop(self) -> None:
         policy = self.cell.actor_type.cls.comity_mailbox
@@ -189,6 +189,7 @@ class CellHost(Services):
     def run_batch(self) -> bool:
         """Hold the cell for one batch; return whether more is to be done. For workers."""
         mailbox = self._mailbox
+        self.is_used = True
         ends = monotonic_ns() + BATCH_BUDGET
         while (item := mailbox.take()) is not None:
             cell = self.cell
@@ -205,6 +206,8 @@ class CellHost(Services):
                     self._fold(item)
                 elif isinstance(item, Resume):
                     self._go_on(item)
+                elif isinstance(item, Doze):
+                    self._doze()
                 else:
                     self._renew()
                 if cell.news is not None and self.cell.has_news:
@@ -405,6 +408,31 @@ class CellHost(Services):
             self._is_begun = False  # as in pykka: on_stop ends what on_start began
             self._report(error, Message("on_start"))
             self._supervise(error, None)
+        elif self.cell.actor_type.cls.comity_mailbox.idle is not None:
+            self._look_idle()
+
+    def _doze(self) -> None:
+        """Leave memory until anything comes, if nothing is lost by that."""
+        cell, family = self.cell, self._family
+        is_free = (
+            self._is_begun
+            and self._open is None
+            and not cell.actor_type.reactions
+            and not cell.listeners
+            and (family is None or not family.is_bound)
+            and self._replies.is_all_given(cell.serial)
+        )
+        if not is_free or not self._mailbox.doze():
+            self._look_idle()
+            return
+        self._is_begun = False
+        error = cell.stop()
+        if error is not None:
+            self._report(error, Message("on_stop"))
+        family = self._relations()
+        family.scatter()
+        family.is_resting = True
+        self.cell = self._empty()
 
     def _tell_news(self) -> None:
         """Let the actor react to changes, and tell who listens once they are durable."""
@@ -491,25 +519,15 @@ class CellHost(Services):
 
     def _renew(self) -> None:
         """Begin anew with an empty cell: its first folds bring what it was."""
-        cell = Cell(self.cell.actor_type, self.cell.topic)
+        cell = self._empty()
         for listener in self.cell.listeners:
             cell.listen(listener)
-        cell.surroundings = self
         self.cell = cell
         self._replies = Replies(self._mailbox.lock)
         self._relations().is_resting = False
         self._hosting.renew(self)
 
-    def escalate(self, child: CellHost, error: BaseException) -> None:
-        """Fail with what a child failed with, in a turn of its own. From any thread."""
-
-        def fail() -> None:
-            raise error
-
-        fail.__name__ = f"child {child.label}"
-        self.post_call(fail)
-
-    def _crash(self, item: Fold | Renew | Item | Resume, error: BaseException) -> None:
+    def _crash(self, item: Fold | Renew | Doze | Item | Resume, error: BaseException) -> None:
         """Stop the actor after what no handler may raise, or a fault of ours."""
         failed: Item | None = None
         if isinstance(item, tuple):
@@ -571,28 +589,6 @@ class CellHost(Services):
                 watcher(cause)
         with suppress(UsageError):  # two threads may bring the last reply and the closing
             self._mailbox.stopped.set(True)
-
-    def adopt(self, actor_class: type[Any]) -> object:
-        """Start a child; return its ref. Raises: UsageError if its class has fields."""
-        family = self._relations()
-        family.children = [each for each in family.children if not each.is_stopped]
-        if len(family.children) >= CHILDREN_MAX:
-            raise UsageError(f"{self.label} has {CHILDREN_MAX} children: let some of them end")
-        child, ref = self._hosting.adopt(self, actor_class)
-        family.children.append(child)
-        return ref
-
-    def _bury(self, message: Message, reason: str) -> None:
-        name = self.cell.actor_type.name
-        wall = self.moment().wall
-        letter = DeadLetter(self.cell.topic, name, message, reason, wall)
-        self._hosting.dead_letters.add(letter)
-
-    def _report(self, error: BaseException, message: Message) -> None:
-        try:
-            self._hosting.on_failure(self.cell.topic, error, message)
-        except Exception:
-            _logger.exception("telling of a failure of %s failed", self.label)
 
 
 def _tell(listeners: Sequence[Listener], news: Sequence[FieldChange]) -> None:

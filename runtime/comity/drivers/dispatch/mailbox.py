@@ -8,6 +8,8 @@ actor is in the pool's queue. May not know: what a message does.
 
     idle --something may run--> scheduled --batch ends, nothing may run--> idle
 
+    open --doze--> dozing --anything comes: Renew--> shut
+
     free --handler awaits--> held --resume--> ready --taken--> free, or held again
         while held or ready, folds pass and messages wait
 
@@ -44,6 +46,7 @@ from comity.drivers.dispatch.pool import Job
 __all__ = [
     "Call",
     "Create",
+    "Doze",
     "Heavy",
     "Item",
     "Mailbox",
@@ -108,6 +111,11 @@ class Renew:
     """Make the actor anew: goes the way of folds, past the messages."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doze:
+    """Let the actor leave memory if it is idle: goes the way of folds."""
+
+
 _HELD: Final = Resume(None)
 """Stands for the resume that has not come."""
 
@@ -156,6 +164,7 @@ class Mailbox:
         "_capacity",
         "_folds",
         "_is_closed",
+        "_is_dozing",
         "_is_open",
         "_is_scheduled",
         "_items",
@@ -172,10 +181,11 @@ class Mailbox:
         """Make a mailbox that takes nothing before `bind`."""
         self.lock = threading.Lock()
         self._items: deque[tuple[Work | Heavy, Future[Any] | None]] | None = None
-        self._folds: deque[Fold | Renew] | None = None
+        self._folds: deque[Fold | Renew | Doze] | None = None
         self._stop: Item | None = None
         self._stopped: Future[bool] | None = None
         self._is_open = False
+        self._is_dozing = False
         self._is_closed = True
         self._is_scheduled = False
         self._capacity = 0
@@ -227,7 +237,11 @@ class Mailbox:
             else:
                 items.append(item)
             if self._is_scheduled or not self._is_open or self._resume is not None:
-                return True
+                if not self._is_dozing:
+                    return True
+                self._wake()
+                if self._is_scheduled:
+                    return True
             self._is_scheduled = True
             assert self._submit_job is not None
             assert self._owner is not None
@@ -242,6 +256,7 @@ class Mailbox:
             if self._items is None:
                 self._items = deque()
             self._items.append((Ring(timer), None))
+            self._wake()
             must_submit = self._must_schedule()
         if must_submit:
             self._submit()
@@ -268,11 +283,12 @@ class Mailbox:
         self._let_in()  # the holder may have looked just before it was there to be seen
         return room
 
-    def post_fold(self, fold: Fold | Renew) -> bool:
+    def post_fold(self, fold: Fold | Renew | Doze) -> bool:
         """Add a fold ahead of all messages; False if the mailbox is closed."""
         with self.lock:
             if self._is_closed:
                 return False
+            self._wake()
             if self._folds is None:
                 self._folds = deque()
             self._folds.append(fold)
@@ -295,6 +311,7 @@ class Mailbox:
             if self._items is None:
                 self._items = deque()
             self._items.append(stop)
+            self._is_dozing = False
             must_submit = self._must_schedule()
             stopped = self._stopped_future()
         if must_submit:
@@ -331,7 +348,7 @@ class Mailbox:
 
     # ----------------------------------------------------------------- for the holder
 
-    def take(self) -> Fold | Renew | Item | Resume | None:
+    def take(self) -> Fold | Renew | Doze | Item | Resume | None:
         """Return what is to be done next, or None if nothing may be done now."""
         folds, items = self._folds, self._items
         if folds:
@@ -363,6 +380,15 @@ class Mailbox:
             if self._items is None:
                 self._items = deque()
             self._items.appendleft(item)
+
+    def doze(self) -> bool:
+        """Be shut until anything comes, which begins with a `Renew`; False if it has come."""
+        with self.lock:
+            if self._items or self._folds or self._stop is not None or self._is_closed:
+                return False
+            self._is_open = False
+            self._is_dozing = True
+            return True
 
     def drop_folds(self) -> None:
         """Forget the folds that wait: the cell that they were for is gone."""
@@ -408,6 +434,7 @@ class Mailbox:
         left: list[Item] = []
         with self.lock:
             self._is_closed = True
+            self._is_dozing = False
             items, stop = self._items, self._stop
             self._items = self._folds = self._stop = self._resume = None
             self._bytes = 0
@@ -429,6 +456,16 @@ class Mailbox:
             assert len(self._items or ()) <= self._capacity + stops + TIMERS_MAX
             assert self._is_scheduled or not self._may_run()
             assert not self._is_closed or not self._items
+            assert not self._is_dozing or not (self._is_open or self._items or self._folds)
+
+    def _wake(self) -> None:
+        """Have the actor made anew, if it left memory."""
+        assert self.lock.locked()
+        if self._is_dozing:
+            self._is_dozing = False
+            if self._folds is None:
+                self._folds = deque()
+            self._folds.append(Renew())
 
     def _let_in(self) -> None:
         """Wake who waits for room, if there is enough."""

@@ -78,6 +78,11 @@ class Replies:
         for _, future, _, _ in held:
             _give(future, None, error)
 
+    def is_all_given(self, serial: int) -> bool:
+        """Whether turns up to `serial` are durable and no reply waits."""
+        with self._lock:
+            return self._released >= serial and not self._held and not self._is_giving
+
     @property
     def held(self) -> int:
         """How many replies wait."""

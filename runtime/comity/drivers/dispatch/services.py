@@ -1,4 +1,4 @@
-"""What the actor of a host gets: time, chance, timers, watches. No turns.
+"""What the actor of a host gets: time, chance, timers, watches, children. No turns.
 
 Owns: these services, and the relations of one actor to others. May not know: what a turn does
 (`dispatch.host`). Called by the holder of the actor, except where it is said.
@@ -8,32 +8,44 @@ Source: API 'Time, failure, limits'; decisions 0018, 0019.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from comity.actor.cell import Cell
+from comity.actor.message import Message
 from comity.actor.randomness import Randomness
 from comity.actor.supervision import Down
 from comity.actor.timers import TIMERS_MAX, Timer
 from comity.base.clock import Duration, Instant, Moment
 from comity.base.errors import UsageError
 from comity.base.ids import Topic, short
-from comity.drivers.dispatch.family import Family
+from comity.drivers.dispatch.dead_letters import DeadLetter
+from comity.drivers.dispatch.family import CHILDREN_MAX, Family
 from comity.drivers.dispatch.hosting import Hosting
+from comity.drivers.dispatch.mailbox import Doze
 from comity.drivers.dispatch.pykka_points import PykkaPoints
 
+if TYPE_CHECKING:
+    from comity.drivers.dispatch.host import CellHost
+
 __all__ = ["Services"]
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class Services(PykkaPoints):
     """The services of one host; `CellHost` adds the turns."""
 
-    __slots__ = ("_family", "_hosting", "cell")
+    __slots__ = ("_family", "_hosting", "cell", "is_used")
 
     _family: Family | None
     _hosting: Hosting
     cell: Cell
+
+    is_used: bool
+    """Whether a batch ran since it was looked at last."""
 
     @property
     def topic(self) -> Topic:
@@ -101,6 +113,7 @@ class Services(PykkaPoints):
         def tell(cause: BaseException | None) -> None:
             self.post_call(method, Down(ref, cause))
 
+        self._relations().is_watching = True
         if watched is None or not watched.watched_by(tell):
             tell(None)
 
@@ -117,7 +130,59 @@ class Services(PykkaPoints):
             family = self._family = Family(self.cell.actor_type.cls.supervise)
         return family
 
+    def adopt(self, actor_class: type[Any]) -> object:
+        """Start a child; return its ref. Raises: UsageError if its class has fields."""
+        family = self._relations()
+        family.children = [each for each in family.children if not each.is_stopped]
+        if len(family.children) >= CHILDREN_MAX:
+            raise UsageError(f"{self.label} has {CHILDREN_MAX} children: let some of them end")
+        child, ref = self._hosting.adopt(cast("CellHost", self), actor_class)
+        family.children.append(child)
+        return ref
+
+    def escalate(self, child: Services, error: BaseException) -> None:
+        """Fail with what a child failed with, in a turn of its own. From any thread."""
+
+        def fail() -> None:
+            raise error
+
+        fail.__name__ = f"child {child.label}"
+        self.post_call(fail)
+
+    def _empty(self) -> Cell:
+        """Return a cell for the same actor, which the first folds fill."""
+        cell = Cell(self.cell.actor_type, self.cell.topic)
+        cell.surroundings = self
+        return cell
+
+    def _look_idle(self) -> None:
+        """Look after a while whether the actor is idle; not while it is dozing."""
+        seconds = self.cell.actor_type.cls.comity_mailbox.idle
+        assert seconds is not None
+        self.is_used = False
+        self._hosting.alarms.after(seconds, partial(self._looked, self.cell))
+
+    def _looked(self, cell: Cell) -> None:
+        if self.is_stopped or self.cell is not cell:
+            return  # an actor that was made anew is looked at anew
+        if self.is_used:
+            self._look_idle()
+        else:
+            self._mailbox.post_fold(Doze())
+
     def post_call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have a function run as a turn of the actor, past the bound of its mailbox."""
         ring = Timer(function, arguments, {}, due=Instant(0), period=None)
         self._mailbox.post_ring(ring)
+
+    def _bury(self, message: Message, reason: str) -> None:
+        name = self.cell.actor_type.name
+        wall = self.moment().wall
+        letter = DeadLetter(self.cell.topic, name, message, reason, wall)
+        self._hosting.dead_letters.add(letter)
+
+    def _report(self, error: BaseException, message: Message) -> None:
+        try:
+            self._hosting.on_failure(self.cell.topic, error, message)
+        except Exception:
+            _logger.exception("telling of a failure of %s failed", self.label)
