@@ -234,7 +234,7 @@ def test_a_dozing_mailbox_is_stopped_without_a_renewal() -> None:
     mailbox.bind(Owner(), submitted.append, capacity=CAPACITY, bytes_max=1 << 20)
     mailbox.set_open(is_open=True)
     assert mailbox.doze()
-    mailbox.post_stop()
+    _ = mailbox.post_stop()
     mailbox.check()
     item = mailbox.take()
     assert isinstance(item, tuple)
