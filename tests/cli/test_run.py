@@ -209,6 +209,30 @@ def test_invites_in_other_forms(
     assert (both.returncode, "give one" in both.stderr) == (2, True)
 
 
+def test_relays_of_a_node(comity: Run, start: Start, store: Path, tmp_path: Path) -> None:
+    """They are listed, added and forgotten, while the node runs and while it does not."""
+    vault = tmp_path / "relay"
+    start(vault, "relay", "--listen", "127.0.0.1:0", OPEN)
+    at = json.loads(comity("status", "--store", vault, "--json").stdout)["address"]
+    node = start(store, "run", TODO, OPEN, "--relay", at, "--metrics", "0")
+    assert "http://127.0.0.1:" in (tmp_path / f"{store.name}.log").read_text("utf-8")
+    end = time.monotonic() + SECONDS
+    while f"{at}  linked" not in comity("relays", "--store", store).stdout:
+        assert time.monotonic() < end
+    assert f"relay     {at}  linked" in comity("status", "--store", store).stdout
+    assert comity("relays", "forget", at, "--store", store).stdout.startswith("no relays")
+    unknown = comity("relays", "forget", at, "--store", store)
+    assert (unknown.returncode, "uses no relay at" in unknown.stderr) == (2, True)
+    bare = comity("relays", "add", "--store", store)
+    assert (bare.returncode, "give an address" in bare.stderr) == (2, True)
+    assert comity("relays", "add", "nonsense", "--store", store).returncode == 2
+    assert comity("stop", "--store", store).returncode == 0
+    node.wait(SECONDS)
+    added = comity("relays", "add", at, "--store", store, "--json")
+    assert [each["address"] for each in json.loads(added.stdout)["relays"]] == [at]
+    assert at in comity("relays", "--store", store).stdout
+
+
 def test_a_message_without_a_node_hands_over_what_it_wrote(
     comity: Run, start: Start, store: Path, tmp_path: Path
 ) -> None:

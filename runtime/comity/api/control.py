@@ -13,6 +13,7 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     {"do": "adopt", "commit": hex} | {"do": "history", "newest": n}
     {"do": "at", "turn": t}                          -> {"state"} just after that turn
     {"do": "restore", "turn": t}                     -> {"fields"} that were written back
+    {"do": "relays"}, also "add", "forget"           -> {"relays"} that are used now
     {"do": "remove", "device": hex} | {"do": "why", "commit": hex} | {"do": "shutdown"}
 
 "actor" is the beginning of an actor's id in hexadecimal; it may be left out while only one
@@ -83,6 +84,7 @@ class Control:
             "history": self._history,
             "at": self._at,
             "restore": self._restore,
+            "relays": self._relays,
             "shutdown": self._shutdown,
         }
 
@@ -204,6 +206,14 @@ class Control:
         self._node.adopt(topic, request.text("commit"))
         return {"actor": topic.hex(), "why": self._node.why(request.text("commit"))}
 
+    def _relays(self, request: Request) -> dict[str, Any]:
+        add, forget = request.maybe("add"), request.maybe("forget")
+        if add is not None:
+            self._node.use_relay(add)
+        if forget is not None:
+            self._node.forget_relay(forget)
+        return {"relays": _relays(self._node.status())}
+
     def _shutdown(self, _: Request) -> dict[str, Any]:
         if self.on_shutdown is None:
             raise UsageError("this node is part of a program: stop that program instead")
@@ -300,6 +310,18 @@ def _topic(topic: TopicStatus) -> dict[str, Any]:
     }
 
 
+def _relays(status: NodeStatus) -> list[dict[str, Any]]:
+    return [
+        {
+            "address": each.address,
+            "device": None if each.device is None else each.device.hex(),
+            "lacking": each.lacking,
+            "alarm": each.alarm,
+        }
+        for each in status.relays
+    ]
+
+
 def _status(status: NodeStatus, listening: str | None) -> dict[str, Any]:
     return {
         "device": status.device.hex(),
@@ -311,6 +333,7 @@ def _status(status: NodeStatus, listening: str | None) -> dict[str, Any]:
             {"device": None if peer is None else peer.hex(), "address": address}
             for peer, address in status.links
         ],
+        "relays": _relays(status),
         "topics": [_topic(topic) for topic in status.topics],
         "shelves": [
             {"actor": topic.hex(), "commits": commits, "bytes": size}

@@ -339,6 +339,15 @@ class Node:
         parse_address(address)
         self._command(lambda token: commands.UseRelay(token, address))
 
+    def forget_relay(self, address: str) -> None:
+        """Use the relay at 'host:port' no more; what it keeps stays there.
+
+        Raises: UsageError if this node does not use it.
+        """
+        if not self._command(lambda token: commands.ForgetRelay(token, address)):
+            known = ", ".join(each.address for each in self.status().relays) or "none"
+            raise UsageError(f"this node uses no relay at {address!r}; it uses: {known}")
+
     def on_report(self, listener: Callable[[Report], None]) -> None:
         """Call `listener` for everything the owner should know; it must return at once."""
         self._host.listen(listener)

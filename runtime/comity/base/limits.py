@@ -71,6 +71,8 @@ __all__ = [
     "RECONCILE_BYTES_MAX",
     "RECONCILE_MESSAGES_MAX",
     "RECORDS_MAX",
+    "RELAY_LACKING_MAX",
+    "RELAY_PATIENCE",
     "REPORTS_KEPT_MAX",
     "RESEND_WAIT",
     "RESEND_WAIT_MAX",
@@ -139,6 +141,12 @@ HALF_OPEN_MAX: Final = 32
 COLD_BACKLOG: Final = 8192
 """Commits beyond the newest run from which on packing waits for no pause: who never rests packs
 a piece every `COLD_WAIT`, a hundredth of the time, and keeps up with what one can write."""
+
+RELAY_PATIENCE: Final = Duration(10 * MINUTE)
+"""So long may a relay lack what it is offered without a reason: ten comparisons and more."""
+
+RELAY_LACKING_MAX: Final = 1024
+"""Commits of one topic that are watched at one relay: one is enough to be alarmed about."""
 
 PAIR_TRIES: Final = 3
 """Answers to tries at one short code: twice as many, and a guess is twice as likely."""

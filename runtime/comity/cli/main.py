@@ -19,6 +19,7 @@ from comity.cli.commands.doctor import doctor
 from comity.cli.commands.inspect import inspect
 from comity.cli.commands.look import history, members, snapshot, status, why
 from comity.cli.commands.new import new
+from comity.cli.commands.relays import relays
 from comity.cli.commands.run import join, relay, run
 from comity.cli.failures import Commands, quiet_logs
 
@@ -71,6 +72,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: object) -> None
         inspect,
         stop,
         relay,
+        relays,
         doctor,
         demo,
         completion,

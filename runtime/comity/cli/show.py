@@ -19,6 +19,7 @@ __all__ = [
     "members_lines",
     "print_json",
     "quoted",
+    "relay_lines",
     "snapshot_lines",
     "status_lines",
 ]
@@ -97,6 +98,7 @@ def status_lines(status: dict[str, Any], store: Path) -> list[str]:
     for link in status["links"]:
         who = link["device"][:_SHORT] if link["device"] else "(saying hello)"
         lines.append(_row("link", f"{who}  {link['address']}"))
+    lines += [_row("relay", line) for line in relay_lines(status["relays"])]
     for former in status["formers"]:
         lines.append(_row("was", f"{former['device'][:_SHORT]}  {former['why']}"))
         lines += [
@@ -110,6 +112,17 @@ def status_lines(status: dict[str, Any], store: Path) -> list[str]:
         _row("refused", f"{count} x {reason.replace('_', ' ')}")
         for reason, count in status["refusals"].items()
     ]
+    return lines
+
+
+def relay_lines(relays: list[dict[str, Any]]) -> list[str]:
+    """Write the relays of a node, one a line."""
+    lines: list[str] = []
+    for each in relays:
+        state = f"linked, {each['device'][:_SHORT]}" if each["device"] else "not linked"
+        lacks = f", lacks {_many(each['lacking'], 'commit')}" if each["lacking"] else ""
+        alarm = f"  WITHHOLDS: {each['alarm']}" if each["alarm"] else ""
+        lines.append(f"{each['address']}  {state}{lacks}{alarm}")
     return lines
 
 

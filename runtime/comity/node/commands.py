@@ -29,6 +29,7 @@ __all__ = [
     "DescribeMembers",
     "DescribeNode",
     "ExplainCommit",
+    "ForgetRelay",
     "FormerDevice",
     "GiveLink",
     "Join",
@@ -42,6 +43,7 @@ __all__ = [
     "Reach",
     "ReadPast",
     "Redo",
+    "RelayStatus",
     "Remove",
     "TakeBack",
     "TopicStatus",
@@ -262,6 +264,14 @@ class UseRelay:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetRelay:
+    """Use the relay at this address no more. Result: whether it was used."""
+
+    token: Token
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listening:
     """The host takes connections at this address now. Result: None."""
 
@@ -289,6 +299,7 @@ Command = (
     | TakeBack
     | Reach
     | UseRelay
+    | ForgetRelay
     | Listening
 )
 """Everything that an owner can ask."""
@@ -352,6 +363,20 @@ class FormerDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """One relay that this node uses.
+
+    device: None while there is no session with it. lacking: commits that it was found to lack
+    at the last comparison. alarm: what it withholds, a phrase; empty if nothing.
+    """
+
+    address: str
+    device: DeviceId | None
+    lacking: int
+    alarm: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """The node at a glance.
 
@@ -368,3 +393,4 @@ class NodeStatus:
     shelves: tuple[tuple[Topic, int, int], ...]
     refusals: tuple[tuple[str, int], ...]
     formers: tuple[FormerDevice, ...]
+    relays: tuple[RelayStatus, ...]

@@ -28,6 +28,7 @@ from comity.node.journal import Hand, Journal
 from comity.node.links import Link, Links
 from comity.node.loading import Saved, by_topic
 from comity.node.refusals import Refusals, Refused
+from comity.node.relays import Relays
 from comity.node.replica import Replica
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
@@ -60,7 +61,6 @@ class Desk:
         "_peers",
         "_refusals",
         "_relay",
-        "_relays",
         "_replicas",
         "_shelves",
         "_store",
@@ -69,6 +69,7 @@ class Desk:
         "device",
         "formers",
         "links",
+        "relays",
         "superseded",
         "syncing",
     )
@@ -89,6 +90,7 @@ class Desk:
         self.superseded: CommitId | None = None
         self._stranded = Stranded(found.get(Table.STRANDED, ()))
         self.links = Links(endpoint, codec, self)
+        self.relays = Relays(self.links)
         self._hand = hand
         self._store = store
         self._relay = relay
@@ -97,7 +99,6 @@ class Desk:
         self._replicas: dict[Topic, Replica] = {}
         self._shelves: dict[Topic, Shelf] = {}
         self._peers: dict[DeviceId, str] = {}
-        self._relays: dict[str, None] = {}
         self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
         self._admission = Admission(hand, found.get(Table.INVITE, ()), self._founded)
         self.delivery = Delivery(self.device, self.links, self.replica, hand.entropy, found)
@@ -193,7 +194,7 @@ class Desk:
             self._peers[DeviceId(key)] = value.decode()
             self.links.keep(value.decode(), DeviceId(key), Purpose.PEER, step)
         for key, _ in found.get(Table.RELAY, ()):
-            self._use_relay(key.decode(), step)
+            self.relays.use(key.decode(), step)
         self.delivery.recover(step)
 
     def _recall(self, step: Step) -> None:
@@ -214,6 +215,7 @@ class Desk:
     def check(self) -> None:
         """Assert the invariants of everything that is held."""
         self.links.check()
+        self.relays.check()
         for replica in self._replicas.values():
             replica.check()
         for shelf in self._shelves.values():
@@ -261,6 +263,7 @@ class Desk:
     def closed(self, link: Link, why: str, step: Step) -> None:
         """A link is gone."""
         self.syncing.closed(link)
+        self.relays.closed(link)
         self.delivery.closed(link)
         self._admission.closed(link, why, step, self.links)
 
@@ -294,7 +297,7 @@ class Desk:
             actor_type=journal.actor_type,
             grant=grant,
             keys=journal.epochs.held,
-            relays=tuple(self._relays)[:WELCOME_ADDRESSES_MAX],
+            relays=self.relays.addresses[:WELCOME_ADDRESSES_MAX],
             peers=self._peers_of(replica)[:WELCOME_ADDRESSES_MAX],
         )
 
@@ -313,7 +316,7 @@ class Desk:
             self._add_replica(welcome.topic, row, step)
         self._replicas[welcome.topic].keys_learned(step, welcome.keys)
         for address in welcome.relays:
-            self._use_relay(address, step)
+            self.relays.use(address, step)
         for device, address in welcome.peers:
             if device not in self._peers:
                 self._know(device, address, step)
@@ -396,9 +399,8 @@ class Desk:
                 return self._status()
             case commands.GiveLink() | commands.TakeBack() | commands.Reach():
                 return self._link(command, step)
-            case commands.UseRelay(_, address):
-                self._use_relay(address, step)
-                return True
+            case commands.UseRelay() | commands.ForgetRelay():
+                return self.relays.carry_out(command, step)
             case commands.Listening(_, address):
                 self._address = address
                 return True
@@ -543,13 +545,8 @@ class Desk:
             ),
             refusals=self._refusals.counts,
             formers=describing.formers(self.formers, self._stranded, self._replicas),
+            relays=self.relays.describe(),
         )
-
-    def _use_relay(self, address: str, step: Step) -> None:
-        if address not in self._relays:
-            self._relays[address] = None
-            step.put(Table.RELAY, address.encode(), b"")
-            self.links.keep(address, None, Purpose.RELAY, step)
 
     def _add_replica(self, topic: Topic, row: rows.TopicRow, step: Step) -> Replica:
         step.put(Table.TOPIC, topic, rows.encode_topic(row))

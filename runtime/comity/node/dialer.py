@@ -135,6 +135,10 @@ class Dialer:
         share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
         return after(now, Duration(wait // 2 + int(wait // 2 * share)))
 
+    def remove(self, address: str) -> None:
+        """Call a relay at this address no more."""
+        self._targets.pop((address, None), None)
+
     def forget(self, link: LinkId) -> None:
         """Drop the target behind a link: whoever answered is not who was called."""
         for name, target in list(self._targets.items()):

@@ -196,6 +196,13 @@ class Links:
             self._dialer.add(address, device, purpose, step.instant)
             self._call(step)
 
+    def forget(self, address: str, step: Step) -> None:
+        """Call the relay at this address no more, and hang up."""
+        self._dialer.remove(address)
+        for link in self.all:
+            if link.purpose is Purpose.RELAY and link.address == address:
+                self.hang_up(link, "this relay is not used any more", step)
+
     def join(self, address: str, inviter: DeviceId | None, seed: bytes, step: Step) -> LinkId:
         """Make one link to an inviter, keyed by the seed of the invite.
 

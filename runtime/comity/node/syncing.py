@@ -45,6 +45,7 @@ from comity.protocol.sync_port import (
     Compared,
     Delivered,
     Fail,
+    Lacks,
     Output,
     Progress,
     SaveCursor,
@@ -173,6 +174,7 @@ class Syncing:
             found = self._machine(link_id, topic)
             if due <= step.instant and found is not None:
                 self._plan_comparison(found[0], topic, step)
+                self._desk.relays.asked(found[0], topic, step)
                 self.save_cursors(step)
                 self._follow(found[0], topic, found[1].compare(step.instant), step)
 
@@ -330,6 +332,7 @@ class Syncing:
             for commit in record.ids:
                 step.report("told", topic=topic, commit=commit, device=link.peer,
                             refusal=refusal)  # fmt: skip
+            self._desk.relays.refused(link, topic, record.ids)
             if record.reason is Reason.BAD_SIGNATURE:
                 self._ask_others(link, topic, record.ids, step)
         return self._do(link, topic, machine.receive(record, step.instant), step)
@@ -395,8 +398,11 @@ class Syncing:
                     self._delivered(link, topic, ids, step)
                 case Fail(refusal):
                     return refusal
+                case Lacks(ids):
+                    self._desk.relays.lacks(link, topic, ids, step)
                 case Compared(equal, ours, _):
                     if equal:
+                        self._desk.relays.level(link, topic, step)
                         step.report("even", topic=topic, device=link.peer,
                                     detail=str(ours.arrival))  # fmt: skip
                 case Progress():

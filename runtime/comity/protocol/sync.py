@@ -51,6 +51,7 @@ from comity.protocol.sync_port import (
     Compared,
     Delivered,
     Fail,
+    Lacks,
     LogView,
     Output,
     Phase,
@@ -105,13 +106,15 @@ class _Rate:
 class _Exchange:
     """What follows a reconciliation: each side gives what it found the other to lack.
 
-    arrival: the newest commit of the set that is reconciled.
+    arrival: the newest commit of the set that is reconciled. have: what only this side has, as
+    far as it was this side that found out; asked: what the peer wants.
     """
 
-    __slots__ = ("arrival", "complete", "end_heard", "end_said", "have", "need")
+    __slots__ = ("arrival", "asked", "complete", "end_heard", "end_said", "have", "need")
 
     def __init__(self, arrival: int) -> None:
         self.arrival = arrival
+        self.asked: dict[CommitId, None] = {}
         self.have: dict[CommitId, None] = {}
         self.need: dict[CommitId, None] = {}
         self.complete = False
@@ -210,6 +213,8 @@ class TopicSync:
             case Reconcile(_, body):
                 self._hear_reconcile(body)
             case Want(_, ids):
+                if self._exchange is not None:
+                    self._exchange.asked.update(dict.fromkeys(ids))
                 refusal = self._supply.request(ids)
                 if refusal is not None:
                     self._fail(refusal.reason, refusal.detail)
@@ -507,7 +512,14 @@ class TopicSync:
             moved = bool(exchange.have or exchange.need)
             if self._initiator and not exchange.complete and moved:
                 self._again_at = self._passes.free_at(now)
+            if exchange.complete:
+                self._out.append(Lacks(self._lacked(exchange)))
             self._go_live(exchange.arrival, complete=exchange.complete)
+
+    def _lacked(self, exchange: _Exchange) -> tuple[CommitId, ...]:
+        """Return what the peer had not, by its own words or by ours."""
+        asked = [each for each in exchange.asked if self._view.arrival_of(each) is not None]
+        return tuple(dict.fromkeys([*exchange.have, *asked]))
 
     def _go_live(self, position: int, *, complete: bool) -> None:
         self._exchange = None

@@ -7,7 +7,8 @@ know: how either works.
     Serve       read these commits, send them (`records_of`), then call `served`
     Take        check and store these commits, tell `stored` of each, then call `settle`
     SaveCursor  remember how far the peer's store was read
-    Compared    two summaries met; Synced: both sides are level; Progress: on the way there
+    Compared    two summaries met; Lacks: what the peer has not
+    Synced      both sides are level; Progress: on the way there
     Delivered   these are durable at the peer
     Fail        the peer broke the protocol: the session ends
 Source: PROTOCOL section 6; ARCHITECTURE invariants 3 and 6.
@@ -41,6 +42,7 @@ __all__ = [
     "Compared",
     "Delivered",
     "Fail",
+    "Lacks",
     "LogView",
     "Output",
     "Phase",
@@ -179,6 +181,13 @@ class Compared:
     theirs: Summary
 
 
+@dataclass(frozen=True, slots=True)
+class Lacks:
+    """A reconciliation ended whole: the peer had not these, and they were given to it."""
+
+    ids: tuple[CommitId, ...]
+
+
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -218,7 +227,9 @@ class Fail:
     refusal: Rejected
 
 
-Output = Say | Serve | Take | SaveCursor | Compared | Progress | Synced | Delivered | Fail
+Output = (
+    Say | Serve | Take | SaveCursor | Compared | Lacks | Progress | Synced | Delivered | Fail
+)
 """Everything that the sync of a topic can ask of its host, to be done in order."""
 
 
