@@ -156,6 +156,10 @@ def test_a_relay_shows_what_it_keeps(tmp_path: Path) -> None:
             assert value(text, "comity_relay_bytes") > 100
             assert value(text, "comity_node_info", kind="relay") == 1
             assert ref.topic.hex() not in text
+            with Metrics(member) as theirs:
+                used = scrape(theirs)
+            assert value(used, "comity_used_relay_linked", relay=relay.address) == 1
+            assert value(used, "comity_used_relay_alarm", relay=relay.address) == 0
 
 
 def test_a_node_that_is_closed_is_down(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 _EVENTS: Final = {
     "accepted": "Commits that were accepted.",
+    "censored": "Alarms about relays that withhold something.",
     "code tried": "Tries at short codes of this node.",
     "delayed": "Commits that were put off because their author writes fast.",
     "delivered": "Commits of this node that somebody else has on disk.",
@@ -126,6 +127,7 @@ class _NodeCollector(Collector):
         yield from self._events()
         yield from _links(status, figures)
         yield from _actors(status)
+        yield from _relays(status)
         yield from _shelves(status)
         yield from _work(figures)
 
@@ -195,6 +197,23 @@ def _actors(status: NodeStatus) -> Iterable[Metric]:
                 "open": int(topic.active),
             }[name]
             found.add_metric([short(topic.topic), topic.actor_type], value)
+        yield found
+
+
+def _relays(status: NodeStatus) -> Iterable[Metric]:
+    for name, text in (
+        ("used_relay_linked", "Whether a relay that this node uses is linked."),
+        ("used_relay_lacking", "Commits that it lacked at the last comparison."),
+        ("used_relay_alarm", "Whether it withholds something without a reason."),
+    ):
+        found = GaugeMetricFamily(f"comity_{name}", text, labels=["relay"])
+        for each in status.relays:
+            value = {
+                "used_relay_linked": int(each.device is not None),
+                "used_relay_lacking": each.lacking,
+                "used_relay_alarm": int(bool(each.alarm)),
+            }[name]
+            found.add_metric([each.address], value)
         yield found
 
 
