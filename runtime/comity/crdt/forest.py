@@ -61,7 +61,9 @@ class Forest:
     def placed(self, count: int, *, moves: bool) -> None:
         """Learn that slots were made."""
         if moves and self._concurrent():
-            losers = self._resolved(self._elements.version)[1]
+            losers = self._losers  # as shown, if that is known: a turn of this device
+            if self._children is None:
+                losers = self._resolved(self._elements.version)[1]
             if losers:
                 self._lost[len(self._parents)] = losers
         self._parents.extend([self._under] * count)

@@ -302,12 +302,14 @@ class TreeLaw:
 
     def fold(self, turn: int, parsed: list[Operation]) -> tuple[()]:
         """Take a turn; if it does not fit the list it was made on, it is no-op everywhere."""
+        self._forest.forget()
         self._elements.fold(turn, parsed)
         self._forest.forget()
         return ()
 
     def bound(self, turn: int) -> None:
         """Learn that causality knows the place of a turn of this device."""
+        self._forest.forget()
         self._elements.bound(turn)
         self._forest.forget()
 
