@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from comity.actor.changes import FieldChange, Range, on_change
     from comity.actor.errand import RemoteError
     from comity.actor.facet import Facet, Interface, Revoked
+    from comity.actor.message import message
     from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
     from comity.api.history import Branch, Difference, Turn
@@ -102,6 +103,7 @@ __all__ = [
     "UsageError",
     "WorldError",
     "field",
+    "message",
     "on_change",
 ]
 
@@ -153,6 +155,7 @@ _HOMES: Final = {
     "UsageError": "comity.base.errors",
     "WorldError": "comity.base.errors",
     "field": "comity.crdt.descriptor",
+    "message": "comity.actor.message",
     "on_change": "comity.actor.changes",
 }
 

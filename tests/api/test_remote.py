@@ -19,8 +19,17 @@ from comity import (
     RemoteRef,
     Unknown,
     UsageError,
+    message,
 )
 from comity.actor.parcel import Refused
+
+
+class SoldOut(Exception):
+    """Nothing is left: senders can choose something else."""
+
+
+class Gone(SoldOut):
+    """Nothing ever will be."""
 
 
 class Shop(Actor):
@@ -36,6 +45,16 @@ class Shop(Actor):
     def titles(self) -> list[str]:
         """Return what was sold."""
         return sorted(self.sold)
+
+    @message(raises=(SoldOut,))
+    def order(self, what: str, count: int) -> int:
+        """Raise what is declared, or what is not."""
+        self.sold[what] = count
+        if what == "tea":
+            raise SoldOut(what, count)
+        if what == "fax":
+            raise Gone(what)
+        raise LookupError("not for others")
 
     def fail(self) -> None:
         """Raise."""
@@ -139,6 +158,21 @@ def test_errors_over_there_are_told_by_an_id(
         far.ask(Shop.fail).get(timeout=10)
     assert "not for others" not in str(caught.value)
     assert caught.value.id in caplog.text
+
+
+def test_declared_errors_arrive_as_they_are(pair: Pair) -> None:
+    """With their arguments, as what is declared; nothing of the turn remains."""
+    far = pair.here.ref(Shop, pair.shop.link())
+    with pytest.raises(SoldOut) as caught:
+        far.ask(Shop.order, "tea", 3).get(timeout=10)
+    assert (type(caught.value), caught.value.args) == (SoldOut, ("tea", 3))
+    with pytest.raises(SoldOut) as caught:
+        far.ask(Shop.order, "fax", 1).get(timeout=10)
+    assert (type(caught.value), caught.value.args) == (SoldOut, ("fax",))
+    with pytest.raises(RemoteError) as hidden:
+        far.ask(Shop.order, "ink", 1).get(timeout=10)
+    assert "not for others" not in str(hidden.value)
+    assert pair.shop.snapshot()["sold"] == {}
 
 
 def test_a_deadline_makes_it_unknown(pair: Pair) -> None:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final
 
 from comity.actor.awaiting import Interrupted
 from comity.actor.errand import RemoteError
+from comity.actor.message import RAISES
 from comity.actor.waits import DeadlockError
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.endings import Ending
@@ -109,7 +110,7 @@ _ARGUMENT: Final = value_type(bool | int | float | str | bytes | None)
 
 def declared_errors(function: Callable[..., Any]) -> tuple[type[Exception], ...]:
     """Return the errors that a message declares: those travel to its sender."""
-    found: tuple[type[Exception], ...] = getattr(function, "comity_raises", ())
+    found: tuple[type[Exception], ...] = getattr(function, RAISES, ())
     return found
 
 
