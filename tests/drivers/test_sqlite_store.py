@@ -7,13 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from comity.base.errors import StoreError
 from comity.crypto.sodium import Sodium
-from comity.drivers.sqlite_store import SqliteStore
+from comity.drivers.sqlite_store import SCHEMA, SqliteStore
 from comity.drivers.store import SECRET_TABLES, Protection, StoreKey
 from comity.drivers.system import SystemEntropy
 from comity.node.effects import Drop, Put, Table
@@ -344,6 +345,22 @@ def test_a_broken_store_stays_broken_until_it_is_reopened(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match=r"stopped after an error.*restart the node"):
         store.get(Table.META, b"a")
     store.close()
+
+
+def test_a_store_of_an_older_layout_opens_and_older_programs_refuse_it(tmp_path: Path) -> None:
+    """Its rows are as they were, what it lacks is added, and its number says so."""
+    path = tmp_path / "store.db"
+    with closing(open_store(path)) as store:
+        store.apply([Put(Table.COMMIT, b"key", b"value")])
+    for made in (Table.RUN, Table.INDEX):
+        raw(path, f'DROP TABLE "{made.value}"')
+    raw(path, "PRAGMA user_version = 1")
+    with closing(open_store(path)) as store:
+        assert store.get(Table.COMMIT, b"key") == b"value"
+        assert store.get(Table.RUN, b"key") is None
+        store.apply([Put(Table.INDEX, b"key", b"value")])
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
 
 
 def raw(path: Path, *statements: str) -> list[tuple[bytes]]:

@@ -48,9 +48,10 @@ __all__ = ["APPLICATION_ID", "QUICK_CHECK_BYTES_MAX", "SCHEMA", "SqliteStore"]
 APPLICATION_ID: Final = 0x434D5459
 """'CMTY' in the header of the file: other databases are refused before they are touched."""
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Layout of the file. Tables may be added under the same number; a change of what is there
-takes a new one, and older programs then refuse the file."""
+takes a new one, and older programs then refuse the file: since 2 commits may lie in runs,
+where a program of layout 1 would find them gone."""
 
 QUICK_CHECK_BYTES_MAX: Final = 64 * 1024 * 1024
 """quick_check reads the whole file, 2 ms a MiB from memory: 130 ms at this size. Twice as

@@ -111,7 +111,8 @@ def open_piece(journal: Journal, first: int, row: bytes, count: int) -> Piece | 
     key = journal.epochs.key(epoch)
     if len(row) < _START or key is None:
         return None
-    if row[:_CLEAR_BYTES] != _clear(epoch, first, count):
+    length = int.from_bytes(row[_START - 4 : _START], "little")
+    if row[:_CLEAR_BYTES] != _clear(epoch, first, count) or _START + length != len(row):
         return None
     plain = _open(journal, key, row)
     if isinstance(plain, Rejected):
