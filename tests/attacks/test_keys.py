@@ -24,6 +24,7 @@ from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
 from comity.node import admission as admission_module
 from comity.node import epochs as epochs_module
 from comity.node import journal as journal_module
+from comity.node import replica as replica_module
 from comity.node.epochs import Epochs, Prekeys
 from comity.node.key_requests import KeyRequests
 from comity.node.replica import Replica
@@ -214,10 +215,38 @@ def _epochs_of(ref: SimRef[Any]) -> tuple[CommitId, ...]:
 
 
 def _tells_all(
-    self: Replica, _peer: DeviceId, epochs: Sequence[CommitId]
+    self: Replica, _peer: DeviceId, epochs: Sequence[CommitId], **_: object
 ) -> tuple[tuple[CommitId, bytes], ...]:
     held = dict(self.journal.epochs.held)
     return tuple((epoch, held[epoch]) for epoch in epochs)
+
+
+@both
+def test_17_a_newcomer_asks_somebody_else(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not its host tells it keys before two others are heard: one may know of a removal."""
+    if not defended:
+        monkeypatch.setattr(replica_module, "_HEARD_MIN", 0)
+    breaks = "nobody else tells a newcomer keys at once"
+    with attack(defended=defended, breaks=breaks), Sim(seed=413, nodes=4) as sim:
+        refs = sim.share(Ledger)
+        agree(sim, refs)
+        trent = Attacker(sim, "trent")
+        trent.join(refs[0])
+        trent.connect(*refs)
+        agree(sim, refs)
+        asked = trent.line_to(refs[1])
+        trent.say(asked, records.KeyRequest(trent.tag(asked), _epochs_of(refs[1])))
+        sim.run(2)
+        told = [line for line, r in trent.heard if isinstance(r, records.Keys)]
+        claim(asked not in told, "nobody else tells a newcomer keys at once")
+        sim.run(120)
+        asked = trent.line_to(refs[1])
+        trent.say(asked, records.KeyRequest(trent.tag(asked), _epochs_of(refs[1])))
+        sim.run(2)
+        told = [line for line, r in trent.heard if isinstance(r, records.Keys)]
+        assert asked in told, "it is told when they have been heard"
 
 
 def test_17_a_member_is_told_what_it_asks_for() -> None:

@@ -267,12 +267,14 @@ class Desk:
         self.delivery.closed(link)
         self._admission.closed(link, why, step, self.links)
 
-    def synced(self, topic: Topic, step: Step) -> None:
+    def synced(self, topic: Topic, peer: DeviceId | None, step: Step) -> None:
         """All that a peer has of an actor is here: the time to replace prekeys, if ever."""
         prekeys = self._hand.prekeys
         prekeys.renew(step, self._hand.crypto, self._hand.entropy)
         replica = self._replicas.get(topic)
         if replica is not None:
+            if peer is not None:
+                replica.compared_with(peer)
             replica.name_prekey(step)
         held = self._replicas.values()
         prekeys.erase(step, lambda old: any(r.journal.named_prekey() == old for r in held))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 from comity.actor.fold import BeatClosed, Folded, TurnEnded
 from comity.base.clock import Instant, earliest
@@ -19,6 +19,7 @@ from comity.base.errors import Reason, Rejected
 from comity.base.ids import CommitId, DeviceId, LinkId, Topic, short
 from comity.base.limits import REPORTS_KEPT_MAX
 from comity.log.entries import Entry
+from comity.log.inner import CommitGrant
 from comity.log.sealed import EPOCH_PREFIX_BYTES
 from comity.node import rows
 from comity.node.arrivals import Arrival, Arrivals
@@ -42,6 +43,9 @@ from comity.node.verdicts import Checked, Inserted, Missing
 from comity.wire.records import Commit
 
 __all__ = ["Listener", "Replica", "Saved", "Source"]
+
+_HEARD_MIN: Final = 2
+"""Members or relays heard since a newcomer was added, before others than its host give keys."""
 
 Source = tuple[LinkId, DeviceId]
 """The link that brought a commit, and the peer at its other end."""
@@ -98,6 +102,7 @@ class Replica:
     __slots__ = (
         "_arrivals",
         "_arriving",
+        "_compared",
         "_fresh",
         "_key_requests",
         "_listener",
@@ -134,6 +139,7 @@ class Replica:
         self._orphans = Orphans()
         self._key_requests = KeyRequests()
         self._pacing = Pacing()
+        self._compared: dict[DeviceId, int] = {}
         self._arriving: Source | None = None
         self._fresh: tuple[Step, list[tuple[Inserted, Source | None]]] | None = None
         self._refused: dict[CommitId, None] = {}
@@ -268,18 +274,31 @@ class Replica:
             self._key_requests.hasten(step.instant)
             step.touch(self.topic)
 
+    def compared_with(self, peer: DeviceId) -> None:
+        """All that a member or a relay has is here, as of now."""
+        self._compared[peer] = len(self.journal.graph)
+
     def keys_for(
-        self, peer: DeviceId, epochs: Sequence[CommitId]
+        self, peer: DeviceId, epochs: Sequence[CommitId], *, others: int
     ) -> tuple[tuple[CommitId, bytes], ...]:
         """Return the keys that a peer asks for, of those held that it may know.
 
         Whoever is a member now may know all: either its grant was in the past of the epoch, or
         it came later, and newcomers read all history. Whoever was removed is none: a key is
         held only with its epoch accepted, so the removals before it are known here.
+
+        others: members and relays in reach besides it. Two of them, or all that there are, have
+        to be heard since somebody else added it: one of them may know that he was removed.
         """
-        authority = self.journal.authority
+        authority, graph = self.journal.authority, self.journal.graph
         if authority is None or authority.role_of(peer) is None:
             return ()
+        grant = authority.grant_for(peer)
+        added = graph.index_of(grant.commit) if isinstance(grant, CommitGrant) else None
+        if added is not None and graph.author_of(added) != self.journal.device:
+            heard = sum(size > added for by, size in self._compared.items() if by != peer)
+            if heard < min(_HEARD_MIN, others):
+                return ()  # it will ask again
         held = [(epoch, self.journal.epochs.key(epoch)) for epoch in epochs]
         return tuple([(epoch, key.key) for epoch, key in held if key is not None])
 

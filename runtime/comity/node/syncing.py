@@ -368,7 +368,9 @@ class Syncing:
             begun, told = step.instant, 0
         epochs = record.epochs[: max(0, KEYS_A_MINUTE_MAX - told)]
         table.keys_told = begun, told + len(epochs)
-        keys = replica.keys_for(link.peer, epochs)
+        tables = [(each.peer, self._tables[each.id]) for each in self._links.open]
+        others = sum(topic in table.machines and peer != link.peer for peer, table in tables)
+        keys = replica.keys_for(link.peer, epochs, others=others)
         if keys:
             self._links.say(link, Keys(record.tag, keys), step)
         return None
@@ -393,7 +395,7 @@ class Syncing:
                     if complete:
                         step.report("synced", topic=topic, device=link.peer,
                                     detail=str(fresh))  # fmt: skip
-                        self._desk.synced(topic, step)
+                        self._desk.synced(topic, link.peer, step)
                 case Delivered(ids):
                     self._delivered(link, topic, ids, step)
                 case Fail(refusal):
