@@ -13,6 +13,7 @@ from comity.base.clock import SECOND, Instant
 from comity.base.errors import Rejected
 from comity.base.ids import DeviceId
 from comity.base.limits import (
+    ACCEPTED_BYTES_MAX,
     ACCEPTED_COUNT_MAX,
     FLIGHT_COUNT_MAX,
     GAP_WAIT,
@@ -207,6 +208,25 @@ def test_a_receiver_takes_no_more_than_it_may_hold() -> None:
         taken += len(found)
     assert ACCEPTED_COUNT_MAX - 1000 < taken <= ACCEPTED_COUNT_MAX
     assert receiver.received == taken
+
+
+def test_a_receiver_holds_no_more_bytes_than_it_may() -> None:
+    """Large messages that nobody handles are not taken, and are when there is room again."""
+    sender, receiver = Sender(), Receiver()
+    data = bytes(100_000)
+    made: list[Enclosed] = []
+    for number in range(1, 80):
+        letters = [(HEAD, data)]
+        written = encode_envelope(number, sender.last_hash, 0, letters)
+        made.append(Enclosed(number, number, written, envelope_hash(A, B, written)))
+        sender.enclosed(made[-1])
+    taken = [each.first for each in made if receiver.arrive(*opened(each.data), NOW)]
+    assert taken == list(range(1, ACCEPTED_BYTES_MAX // 100_000 + 1))
+    receiver.check()
+    receiver.done(taken)
+    following = made[len(taken)]
+    assert len(receiver.arrive(*opened(following.data), NOW)) > 0  # type: ignore[arg-type]
+    receiver.check()
 
 
 def test_no_more_than_the_window_flies() -> None:

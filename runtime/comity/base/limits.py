@@ -12,6 +12,7 @@ from typing import Final
 from comity.base.clock import HOUR, MILLISECOND, MINUTE, SECOND, Duration
 
 __all__ = [
+    "ACCEPTED_BYTES_MAX",
     "ACCEPTED_COUNT_MAX",
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
@@ -323,6 +324,9 @@ FLIGHT_BYTES_MAX: Final = 2 * 1024 * 1024
 ACCEPTED_COUNT_MAX: Final = 2 * FLIGHT_COUNT_MAX
 """Messages of one edge that are held here unhandled: what an honest sender may have in flight,
 before and after a change of links. What is more is not taken, and sent again."""
+
+ACCEPTED_BYTES_MAX: Final = 2 * FLIGHT_BYTES_MAX
+"""Bytes of the same; one envelope is taken in any case."""
 
 OUTBOX_COUNT_MAX: Final = 100_000
 """Messages to one device that wait to be acknowledged; then their senders wait."""

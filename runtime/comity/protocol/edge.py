@@ -28,6 +28,7 @@ from comity.base.clock import Duration, Instant, after
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import ID_BYTES, ZERO_ID
 from comity.base.limits import (
+    ACCEPTED_BYTES_MAX,
     ACCEPTED_COUNT_MAX,
     ENVELOPE_COUNT_MAX,
     FLIGHT_BYTES_MAX,
@@ -251,11 +252,17 @@ def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return spans
 
 
+def _size(envelope: Envelope) -> int:
+    """Return how many bytes of arguments and results an envelope holds."""
+    return sum([len(body) for _, body in envelope.letters])
+
+
 class Receiver:
     """Our end of an edge that comes in."""
 
     __slots__ = (
         "_beyond",
+        "_bytes",
         "_first",
         "_gap",
         "_handled",
@@ -263,6 +270,7 @@ class Receiver:
         "_next_prev",
         "_parked",
         "_prev",
+        "_sizes",
         "_spans",
     )
 
@@ -274,6 +282,8 @@ class Receiver:
         self._beyond: dict[int, None] = dict.fromkeys(row.beyond)
         self._next, self._next_prev = row.first, row.prev
         self._spans: deque[tuple[int, int, bytes]] = deque()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._parked: dict[int, tuple[Envelope, bytes]] = {}
         self._gap: Instant | None = None
 
@@ -326,14 +336,18 @@ class Receiver:
         found: tuple[Envelope, bytes] | None = (envelope, digest)
         while found is not None:
             envelope, digest = found
-            if envelope.prev != self._next_prev or envelope.last - self._handled > (
-                ACCEPTED_COUNT_MAX
-            ):
+            if envelope.prev != self._next_prev or not self._has_room(envelope):
                 break  # what was parked is another's, or too much: it will be sent again
             self._accept(envelope, digest, fresh)
             found = self._parked.pop(self._next, None)
         self._tidy(now)
         return fresh
+
+    def _has_room(self, envelope: Envelope) -> bool:
+        """Whether an envelope may be held beside what is not handled yet."""
+        if envelope.last - self._handled > ACCEPTED_COUNT_MAX:
+            return False
+        return not self._spans or self._bytes + _size(envelope) <= ACCEPTED_BYTES_MAX
 
     def _accept(
         self, envelope: Envelope, digest: bytes, fresh: list[tuple[int, Letter]]
@@ -343,6 +357,8 @@ class Receiver:
             if number > handled and number not in beyond:
                 fresh.append((number, letter))
         self._spans.append((envelope.first, envelope.last, digest))
+        self._sizes.append(_size(envelope))
+        self._bytes += self._sizes[-1]
         self._next, self._next_prev = envelope.last + 1, digest
         self._advance()
 
@@ -387,6 +403,7 @@ class Receiver:
     def _advance(self) -> None:
         while self._spans and self._spans[0][1] <= self._handled:
             _, last, digest = self._spans.popleft()
+            self._bytes -= self._sizes.popleft()
             self._first, self._prev = last + 1, digest
 
     def check(self) -> None:
@@ -402,3 +419,5 @@ class Receiver:
             expected = last + 1
         assert expected == self._next
         assert all(first > self._next for first in self._parked)
+        assert len(self._sizes) == len(self._spans)
+        assert self._bytes == sum(self._sizes)
