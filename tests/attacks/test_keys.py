@@ -422,6 +422,55 @@ def test_18_two_removals_at_once(*, defended: bool, monkeypatch: pytest.MonkeyPa
         claim(rotated == 1, "the next writer rotates, once")
 
 
+@both
+@pytest.mark.parametrize("wrapped", ["to all", "to all but himself"])
+@pytest.mark.parametrize("when", ["before his removal", "beside it"])
+def test_18_an_epoch_of_who_is_removed_later(
+    when: str, wrapped: str, *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He knows its key whether it is wrapped to him or not: it ends with his removal."""
+    if not defended:
+        choose = Epochs.choose
+
+        def by_wraps(self: Epochs, graph: Graph, **rule: Any) -> CommitId | None:
+            rule |= {"removals": (), "effective": always(answer=True)}
+            return choose(self, graph, **rule)
+
+        monkeypatch.setattr(Epochs, "choose", by_wraps)
+        monkeypatch.setattr(journal_module, "check_wraps", always(answer=None))
+    breaks = "he cannot read what comes after"
+    with attack(defended=defended, breaks=breaks), stage(414) as (sim, refs, mallory):
+        a, b, c = refs
+        trent = accomplice(sim, a, refs, "trent")
+        readers = mallory.prekeys_at()
+        others = tuple(key for key in readers if key != mallory.prekey.public)
+        assert len(others) == len(readers) - 1
+        made = mallory.rotate(prekeys=readers if wrapped == "to all" else others)
+        if when == "before his removal":
+            mallory.push(a, [mallory.sent(made)])
+            agree(sim, refs)
+            b.tell(Ledger.enter, "before", 1)
+            agree(sim, refs)
+            used = _epoch_of(a, len(journal_of(a).graph) - 1) == made.id
+            claim(used or wrapped != "to all", "until then it is an epoch like another")
+            claim(not (used and defended) or wrapped == "to all", "his own wrap is missed")
+        expel(sim, a, mallory.device)
+        if when == "beside it":
+            trent.push(b, [mallory.sent(made)])
+        agree(sim, refs)
+        graph = journal_of(a).graph
+        claim(graph.index_of(made.id) is not None, "the commit stands")
+        removed = len(graph)
+        for writer in (c, b, a):
+            writer.tell(Ledger.enter, f"after, by {writer.node.index}", 1)
+            agree(sim, refs)
+        assert len(graph) >= removed + 3
+        for commit in range(removed, len(graph)):
+            key = journal_of(a).epochs.key(_epoch_of(a, commit))
+            known = key is None or key.key in mallory.keys.values()
+            claim(not known, "he cannot read what comes after")
+
+
 def _history(mallory: Attacker, key: bytes, named: dict[CommitId, bytes]) -> bytes:
     """Return the history of an epoch that names these keys."""
     assert mallory.topic is not None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from comity.cli import diagnosis
+from comity.cli.commands.doctor import _file_system
 from comity.cli.diagnosis import Finding
 from tests.cli.conftest import Run, Start
 
@@ -94,6 +95,47 @@ def test_disk_python_and_packages() -> None:
     found = [*diagnosis.versions({"a": "1", "b": None}, (3, 10))]
     assert [each.level for each in found] == ["bad", "good", "notice"]
     assert "comity[web]" in found[-1].fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "level"),
+    [
+        ("ext4", True, "good"),
+        ("", True, "good"),
+        ("tmpfs", True, "notice"),
+        ("overlay", True, "notice"),
+        ("", False, "notice"),
+    ],
+)
+def test_what_tells_a_store_from_its_backups_must_last(
+    kind: str, level: str, *, found: bool
+) -> None:
+    """On a file system that ends with the machine or its container it does not, nor nowhere."""
+    said = diagnosis.witness("DIR", kind, found=found)
+    assert said.level == level
+    assert "DIR" in said.text
+    assert ("XDG_STATE_HOME" in said.fix) == (level != "good")
+
+
+def test_the_file_system_of_a_directory_is_the_one_that_the_system_names() -> None:
+    """Those of /proc and of /dev/shm are known wherever there are any."""
+    for path, kind in ((Path("/proc"), "proc"), (Path("/dev/shm"), "tmpfs")):  # noqa: S108
+        if not path.is_dir() or not Path("/proc/self/mountinfo").exists():
+            pytest.skip("no Linux here")
+        assert _file_system(path) == kind
+
+
+def test_a_missing_witness_is_told_before_it_is_made(
+    comity: Run, start: Start, tmp_path: Path
+) -> None:
+    """A store that the state directory of this machine does not know is told of at once."""
+    store = tmp_path / "store"
+    start(store, "run", "examples/todo", "--insecure-store", "--no-page")
+    away = str(tmp_path / "elsewhere")
+    found = json.loads(comity("doctor", "--store", store, "--json", XDG_STATE_HOME=away).stdout)
+    (said,) = [each for each in found if each["about"] == "restores"]
+    assert said["level"] == "notice"
+    assert away in said["text"]
 
 
 def test_the_command_tells_of_a_store_and_of_a_node(

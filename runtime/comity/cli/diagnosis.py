@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-__all__ = ["Finding", "clock", "node", "room", "versions"]
+__all__ = ["Finding", "clock", "node", "room", "versions", "witness"]
 
 Level = Literal["good", "notice", "bad"]
 
@@ -22,6 +22,9 @@ _CLOCK_SECONDS: Final = 300
 
 _ROOM_BYTES: Final = 200 << 20
 """A store that is full takes no writes; below this a large sync may fill it."""
+
+_FLEETING: Final = ("overlay", "ramfs", "tmpfs")
+"""What is gone with the machine's next start, or with its container."""
 
 _EPOCH: Final = 1_735_689_600
 """2025 began: this program is younger, so a clock before it is wrong."""
@@ -62,6 +65,24 @@ def room(free_bytes: int) -> Finding:
     if free_bytes < _ROOM_BYTES:
         return Finding("bad", "disk", shown, "make room: a full store takes no more writes")
     return Finding("good", "disk", shown)
+
+
+def witness(directory: str, kind: str, *, found: bool) -> Finding:
+    """Judge where it is noted which store ran here last: that tells it from its backups.
+
+    kind: the file system of that directory, '' if it is that of the store (they are lost
+    together) or unknown. found: whether anything was ever noted there.
+    """
+    fix = (
+        "set XDG_STATE_HOME to a directory that stays, and that backups of the store leave out"
+    )
+    if not found:
+        text = f"{directory} is missing: this store is taken for a copy, a new device"
+        return Finding("notice", "restores", text, f"if it ran here before, {fix}")
+    if kind in _FLEETING:
+        text = f"{directory} ({kind}) may not last: then this store is taken for a copy"
+        return Finding("notice", "restores", text, fix)
+    return Finding("good", "restores", f"a backup is told from the store by {directory}")
 
 
 def clock(now: float, newest: Mapping[str, float]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ them (`cli.diagnosis`).
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,8 @@ import click
 from comity.cli.options import Access, access_options, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from comity.cli.diagnosis import Finding
     from comity.cli.reach import Ask
 
@@ -31,7 +34,7 @@ _MARKS: Final = {"good": ("ok", "green"), "notice": ("--", "yellow"), "bad": ("!
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, access: Access, as_json: bool) -> None:
-    """Look at versions, disk, store, clock, ports, peers and relays; say how to mend each."""
+    """Look at versions, disk, store, restores, clock, ports, peers; say how to mend each."""
     import dataclasses
 
     from comity.cli.show import print_json
@@ -88,6 +91,7 @@ def _store(access: Access) -> Iterator[Finding]:
         return
     if access.store.stat().st_mode & 0o077:
         yield Finding("bad", "store", "others may read its folder", f"chmod 700 {store}")
+    yield _restores(access.store)  # before the store is opened: that would note it
     try:
         is_running = running(access.store) is not None
         with reach(access) as ask:
@@ -103,6 +107,36 @@ def _store(access: Access) -> Iterator[Finding]:
     yield Finding("good", "store", f"{store}: {len(actors)} actors")
     yield from diagnosis.clock(time.time(), newest)
     yield from diagnosis.node(status, members, running=is_running, store=store)
+
+
+def _restores(store: Path) -> Finding:
+    from comity.cli import diagnosis
+    from comity.cli.show import quoted
+    from comity.drivers.generation import state_directory
+
+    directory = state_directory()
+    if not directory.is_dir():
+        return diagnosis.witness(quoted(directory), "", found=False)
+    apart = directory.stat().st_dev != store.stat().st_dev
+    kind = _file_system(directory) if apart else ""
+    return diagnosis.witness(quoted(directory), kind, found=True)
+
+
+def _file_system(directory: Path) -> str:
+    """Return the kind of file system that holds a directory; '' where no system file says."""
+    from pathlib import Path
+
+    number = directory.stat().st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[2] == device:
+            return after.split()[0]
+    return ""
 
 
 def _newest(ask: Ask, actors: list[str]) -> dict[str, float]:
