@@ -80,6 +80,12 @@ def test_replicas_hold_what_the_twin_says(kind: str) -> None:
         play_one(kind, seed)
 
 
+@pytest.mark.parametrize("seed", [10_006_494, 10_006_880])
+def test_what_a_soak_has_found_holds(seed: int) -> None:
+    """A node that is added beside one whose move lost is shown where every replica has it."""
+    play_one("moves", seed)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", sorted(MIXES))

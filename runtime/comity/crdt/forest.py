@@ -115,7 +115,9 @@ class Forest:
 
     def added(self, element: int, parent: int, index: int) -> None:
         """Show a new element, which the open turn made."""
-        if self._children is not None:
+        if self._losers:  # beside one that stands where it is not listed, it may come elsewhere
+            self.forget()
+        elif self._children is not None:
             self._children.setdefault(parent, []).insert(index, element)
             self._up[element] = parent
 
