@@ -21,9 +21,10 @@ from comity_chaos.witness import Witness
 if TYPE_CHECKING:
     from comity.node.effects import Report
     from comity_chaos.node import SimNode
+    from comity_chaos.scene import Part
     from comity_chaos.sim import Sim
 
-__all__ = ["EVENTS_MAX", "Film", "Frame", "Moment", "Shown"]
+__all__ = ["EVENTS_MAX", "Film", "Frame", "Measured", "Moment", "Shown"]
 
 EVENTS_MAX: Final = 200_000
 """Moments and frames of one film, each: what comes after is not filmed, and that is said."""
@@ -66,11 +67,21 @@ class Shown:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How far a replica is from an instant on: the commits of its log, and what waits there."""
+
+    at: int
+    node: int
+    commits: int
+    waiting: int
+
+
 class Film:
     """Records one simulation, from `attach` on. Implements `witness.Witness`."""
 
     __slots__ = (
-        "_next", "_sim", "cut_short", "frames", "moments", "shown",
+        "_next", "_sim", "cut_short", "frames", "measured", "moments", "shown",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -78,6 +89,7 @@ class Film:
         self.moments: list[Moment] = []
         self.frames: list[Frame] = []
         self.shown: list[Shown] = []
+        self.measured: list[Measured] = []
         self.cut_short = False
         self._sim: Sim | None = None
         self._next: Witness | None = None
@@ -179,6 +191,7 @@ class Film:
         )
         if part is None or len(self.shown) >= EVENTS_MAX:
             return ""
+        self._measure(part)
         cell = part.cell
         digest = blake2b(cell.state_bytes(), person=PERSON_DIGEST, size=16).hex()
         last = next((s for s in reversed(self.shown) if s.node == node.index), None)
@@ -190,6 +203,15 @@ class Film:
             text = text[:_STATE_BYTES_MAX] + "…"
         self.shown.append(Shown(self.sim.world.now, node.index, digest, text))
         return ", ".join(_changed(last, state))
+
+    def _measure(self, part: Part) -> None:
+        """Record how much a replica holds, and how much waits on its node."""
+        replica, node = part.replica, part.node
+        if replica is None or len(self.measured) >= EVENTS_MAX:
+            return
+        waiting = node.running()[1].waiting() + replica.status().orphans + len(node.inbox)
+        commits = len(replica.journal.graph)
+        self.measured.append(Measured(self.sim.world.now, node.index, commits, waiting))
 
 
 def _changed(last: Shown | None, state: Mapping[str, object]) -> list[str]:

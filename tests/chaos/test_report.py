@@ -62,6 +62,19 @@ def test_a_film_holds_what_happened() -> None:
     assert {name for name, _, _ in data["oracles"]} == {*outcome.judged}
 
 
+def test_what_is_plotted_is_what_was() -> None:
+    """In the end nobody is behind and nothing waits; before that somebody was."""
+    _, _, data = _filmed(PLAN)
+    last = {node: (commits, waiting) for _, node, commits, waiting in data["measures"]}
+    assert {*last} == {0, 1, 2}
+    most = max(commits for commits, _ in last.values())
+    assert {*last.values()} == {(most, 0)}
+    assert any(commits < most for _, _, commits, _ in data["measures"])
+    assert [each[0] for each in data["measures"]] == sorted(
+        each[0] for each in data["measures"]
+    )
+
+
 class _Links(HTMLParser):
     """Finds everything that a page would fetch."""
 

@@ -11,6 +11,12 @@ from comity_chaos.runner import run_plan
 from tests.chaos.filmed import PLAN
 from tests.web.conftest import OpenBrowser, Shoot
 
+_EMPTY = """[...document.querySelectorAll("canvas")].map((canvas) => {
+  const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return all.every((each) => each === 0);
+})"""
+"""Of the diagram and the plots: whether nothing is drawn on it."""
+
 
 def test_the_page_is_looked_at(tmp_path: Path, browser: OpenBrowser, shoot: Shoot) -> None:
     """It draws, fits, finds, and shows what each replica held at a moment."""
@@ -34,4 +40,6 @@ def test_the_page_is_looked_at(tmp_path: Path, browser: OpenBrowser, shoot: Shoo
     tab.until("document.querySelector('#lanes [aria-pressed=true]').innerText === 'node 0'")
     tab.click("#wide")
     tab.click("#fit")
+    assert tab.look(_EMPTY) == [False] * 4
+    assert tab.look("document.documentElement.scrollWidth <= innerWidth")
     assert tab.errors() == []

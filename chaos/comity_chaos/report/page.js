@@ -297,6 +297,44 @@ function fields(s, usual) {
   });
 }
 
+// Over the whole run, with the faults as bands: lag, latency, what waits
+
+function plot(name, points, unit) { // points: [ms, value]; of those at one pixel the greatest counts
+  const most = points.reduce((top, [, value]) => Math.max(top, value), 0);
+  const drawing = make("canvas", { role: "img" });
+  drawing.setAttribute("aria-label", `${name} over time`);
+  at("plots").append(make("figure", {}, make("figcaption", { textContent: `${name}: at most ${unit(most)}` }), drawing));
+  const wide = Math.max(1, drawing.clientWidth), tall = drawing.clientHeight, ratio = devicePixelRatio || 1, brush = drawing.getContext("2d");
+  drawing.width = wide * ratio;
+  drawing.height = tall * ratio;
+  brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const x = (ms) => (placeOf(ms) / whole) * wide, y = (value) => tall - 3 - (value / (most || 1)) * (tall - 8);
+  brush.fillStyle = colours.band;
+  for (const each of data.faults) if (each.from >= 0) brush.fillRect(x(each.from), 0, Math.max(2, x(each.to) - x(each.from)), tall);
+  if (data.span && data.ms >= data.span) {
+    brush.fillStyle = colours.good;
+    brush.fillRect(x(data.span), 0, 1.5, tall);
+  }
+  const tops = new Float64Array(Math.ceil(wide));
+  for (const [ms, value] of points) {
+    const pixel = Math.max(0, Math.min(tops.length - 1, Math.floor(x(ms))));
+    tops[pixel] = Math.max(tops[pixel], value);
+  }
+  brush.strokeStyle = colours.accent;
+  brush.lineWidth = 1.5;
+  brush.beginPath();
+  tops.forEach((value, pixel) => (pixel ? brush.lineTo(pixel, y(value)) : brush.moveTo(0, y(value))));
+  brush.stroke();
+}
+function plotAll() {
+  at("plots").replaceChildren();
+  let most = 0;
+  const lag = data.measures.map(([ms, , commits]) => [ms, (most = Math.max(most, commits)) - commits]);
+  plot("Commits behind whoever had most", lag, (value) => String(value));
+  plot("Frames on their way", frames.filter((f) => f[3] !== null).map((f) => [f[3], f[3] - f[2]]), (value) => `${value.toFixed(1)} ms`);
+  plot("What waits in the memory of a node", data.measures.map(([ms, , , waiting]) => [ms, waiting]), (value) => String(value));
+}
+
 // What a person does
 
 function pick(event) {
@@ -357,11 +395,12 @@ at("kinds").append(...Object.entries(KINDS).filter(([kind]) => there.has(kind)).
   box.addEventListener("change", () => { box.checked ? hidden.delete(kind) : hidden.add(kind); draw(); });
   return make("label", {}, box, ` ${name}`);
 }));
-addEventListener("resize", layOut);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { recolour(); draw(); });
+addEventListener("resize", () => { layOut(); plotAll(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { recolour(); draw(); plotAll(); });
 recolour();
 scale = smallest();
 layOut();
+plotAll();
 show(Infinity, null);
 document.documentElement.dataset.ready = "yes";
 document.documentElement.dataset.ms = String(Math.round(performance.now()));

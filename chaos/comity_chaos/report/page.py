@@ -83,6 +83,7 @@ def _data(told: Told, film: Film) -> dict[str, Any]:
             for f in film.frames
         ],
         "states": [[_ms(s.at, began), s.node, s.digest[:8], s.text] for s in film.shown],
+        "measures": [[_ms(m.at, began), m.node, m.commits, m.waiting] for m in film.measured],
         "cut": film.cut_short,
         "oracles": _oracles(outcome),
         "numbers": {
