@@ -73,6 +73,11 @@ class Line:
         """Return the same: nothing is undone."""
         return self.hidden_before(turn)
 
+    def role(self, turn: int) -> int:
+        """Return a writer's."""
+        assert turn >= 0
+        return 1
+
     def author(self, turn: int) -> DeviceId:
         """Return the one device."""
         assert turn >= 0

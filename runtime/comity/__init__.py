@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from comity.crdt.flag import Flag
     from comity.crdt.list_view import List
     from comity.crdt.record import Record
+    from comity.crdt.rules import AppendOnly, Between, MaxLength, OneOf, Owner, OwnKey, Role
     from comity.crdt.text.marks import Mark
     from comity.crdt.tree_view import Tree, TreeNode
     from comity.crdt.upgrade import Upgrade
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Actor",
+    "AppendOnly",
+    "Between",
     "BoundedCounter",
     "Branch",
     "Changes",
@@ -75,7 +78,11 @@ __all__ = [
     "List",
     "Map",
     "Mark",
+    "MaxLength",
     "Node",
+    "OneOf",
+    "OwnKey",
+    "Owner",
     "Page",
     "Poisonous",
     "Range",
@@ -90,6 +97,7 @@ __all__ = [
     "Restart",
     "Revoked",
     "RightsError",
+    "Role",
     "Set",
     "Site",
     "Stop",
@@ -108,6 +116,13 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Role": "comity.crdt.rules",
+    "OwnKey": "comity.crdt.rules",
+    "Owner": "comity.crdt.rules",
+    "OneOf": "comity.crdt.rules",
+    "MaxLength": "comity.crdt.rules",
+    "Between": "comity.crdt.rules",
+    "AppendOnly": "comity.crdt.rules",
     "Actor": "comity.actor.actor",
     "BoundedCounter": "comity.crdt.bounded",
     "Branch": "comity.api.history",

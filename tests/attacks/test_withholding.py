@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from comity.actor.actor_type import ActorType
-from comity.actor.cell import Cell, _Places
+from comity.actor.cell import Cell
 from comity.actor.fold import Fold
+from comity.actor.places import Places
 from comity.authority.authority import Authority
 from comity.base.errors import Reason
 from comity.base.ids import CommitId, DeviceId, Topic
@@ -60,7 +61,7 @@ def test_15_operations_reach_only_their_past(
 ) -> None:
     """Operations name no ids: one that strikes a line which its past lacks strikes nothing."""
     if not defended:
-        monkeypatch.setattr(_Places, "before", always(answer=True))
+        monkeypatch.setattr(Places, "before", always(answer=True))
     breaks = "what it had not seen|the honest replicas agree"
     with attack(defended=defended, breaks=breaks), stage(601) as (sim, refs, mallory):
         base = journal_of(refs[0]).graph.heads

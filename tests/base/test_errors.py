@@ -57,6 +57,7 @@ CODES: Final = {
     36: "BAD_EPOCH",
     37: "GENESIS_MISMATCH",
     38: "RATE",
+    39: "RULE_BROKEN",
 }
 """Codes that have been on the wire. Lines are added at the end; none is ever changed."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from comity.actor import cell
+from comity.actor import places
 from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.fold import Fold, TurnEnded
@@ -260,7 +260,7 @@ def _tie_by_arrival() -> tuple[Patch, ...]:
     def by_turn(_self: object, _tag: bytes, turn: int) -> bytes:
         return turn.to_bytes(32, "big")
 
-    return ((cell._Places, "tie", by_turn),)
+    return ((places.Places, "tie", by_turn),)
 
 
 def _applied_twice() -> tuple[Patch, ...]:

@@ -58,6 +58,10 @@ class Sequential:
         """Return the same: nothing is undone."""
         return self.hidden_before(turn)
 
+    def role(self, turn: int) -> int:
+        """Never be asked."""
+        raise AssertionError(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked."""
         raise AssertionError(turn)

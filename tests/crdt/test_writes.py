@@ -39,6 +39,10 @@ class Counting:
         """Return the same: nothing is undone."""
         return self.hidden_before(turn)
 
+    def role(self, turn: int) -> int:
+        """Never be asked."""
+        raise AssertionError(turn)
+
     def author(self, turn: int) -> DeviceId:
         """Never be asked: no law of these types cares."""
         raise AssertionError(turn)

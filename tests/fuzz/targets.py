@@ -399,6 +399,11 @@ class _OneAuthor:
         """Return nothing."""
         return self.hidden_before(turn)
 
+    def role(self, turn: int) -> int:
+        """Return an admin's."""
+        assert turn >= 0
+        return 2
+
     def author(self, turn: int) -> DeviceId:
         """Return the one device."""
         assert turn >= 0

@@ -121,6 +121,17 @@ class Actor:
         return _EPOCH + timedelta(milliseconds=self._surroundings.moment().wall)
 
     @property
+    def device(self) -> bytes:
+        """This device, 32 bytes; as text `self.device.hex()`.
+
+        It has the rights of BoundedCounters here, and keys under `OwnKey` begin with it.
+        """
+        cell = getattr(self, "_comity_cell", None)
+        if cell is None:
+            raise UsageError("an actor has a device in its messages and hooks, not in __init__")
+        return cast("bytes", cell.comity_state.device)
+
+    @property
     def random(self) -> Randomness:
         """Chance, with the names of Python's `random`; the same in every run of a lab."""
         return self._surroundings.randomness()

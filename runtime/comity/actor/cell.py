@@ -28,18 +28,18 @@ from typing import Any, Final
 from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Handler, Interrupted, Paused, is_coroutine
 from comity.actor.changes import FieldChange, Listener, News
-from comity.actor.edits import EDIT, edit_field
-from comity.actor.fold import BeatClosed, Fold, Folded, TurnEnded
+from comity.actor.edits import EDIT, RULES, edit_field, publish_rules
+from comity.actor.fold import REFUSED_MAX, BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
+from comity.actor.places import Places
 from comity.actor.restoring import RESTORE, restore_fields
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer
 from comity.authority.visibility import WHOLE
-from comity.base.errors import UsageError
+from comity.base.errors import Reason, Rejected, UsageError
 from comity.base.ids import DeviceId, Topic
-from comity.crdt.state import Change, State
-from comity.crypto.hashing import PERSON_TIE, blake2b
-from comity.log.graph import Graph
+from comity.crdt.rules import Rule
+from comity.crdt.state import Change, ChangeKind, State
 
 __all__ = ["Cell", "Phase"]
 
@@ -55,7 +55,11 @@ _REACTION_HINT: Final = (
     "every device; tell a message from it that does"
 )
 
-_OWNERS: Final[Mapping[str, Callable[..., Any]]] = {EDIT: edit_field, RESTORE: restore_fields}
+_OWNERS: Final[Mapping[str, Callable[..., Any]]] = {
+    EDIT: edit_field,
+    RESTORE: restore_fields,
+    RULES: publish_rules,
+}
 """Messages that no class has: of the owner of the node, beside the app."""
 
 _SILENT: Final = (Outcome(None, None, 0, b""), None)
@@ -68,144 +72,6 @@ class Phase(Enum):
     STARTING = "starting"
     RUNNING = "running"
     WAITING = "waiting"
-
-
-_NO_TURNS: Final[dict[int, int]] = {}
-_NOTHING_HIDDEN: Final[dict[int, tuple[int, ...]]] = {}
-"""What an idle actor has, shared by all and never written: most actors are idle."""
-
-
-class _Places:
-    """Where each turn of a cell stands in the log. Implements `crdt.causality.Causality`.
-
-    A turn of an open beat has no place yet; nobody asks for one, because it comes after all
-    that was folded and a fold needs every turn placed.
-    """
-
-    __slots__ = (
-        "_given",
-        "_hidden",
-        "_withdrawn",
-        "commits",
-        "first_turns",
-        "graph",
-        "indexes",
-        "last_turns",
-    )
-
-    def __init__(self) -> None:
-        """Start without turns; the first fold brings the graph."""
-        self.graph: Graph | None = None
-        self.commits: list[int] = []
-        self.indexes: list[int] = []
-        self.first_turns = self.last_turns = _NO_TURNS
-        self._hidden = self._withdrawn = _NOTHING_HIDDEN
-        self._given: tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]] = (
-            (),
-            (),
-            (),
-        )
-
-    def parents_of(self, turn: int) -> tuple[int, ...]:
-        """Return the turns that a placed turn was made directly on."""
-        commit = self.commits[turn]
-        if self.indexes[turn]:
-            return (turn - 1,)
-        assert self.graph is not None
-        found: dict[int, None] = {}
-        waiting = dict.fromkeys(self.graph.parents_of(commit))
-        passed: dict[int, None] = {}
-        while waiting:
-            parent, _ = waiting.popitem()
-            last = self.last_turns.get(parent)
-            if last is not None:
-                found[last] = None
-            elif parent not in passed:
-                passed[parent] = None
-                waiting.update(dict.fromkeys(self.graph.parents_of(parent)))
-        if len(found) < 2:
-            return tuple(found)
-        return tuple([a for a in found if not any(self.before(a, b) for b in found)])
-
-    def hidden_before(self, turn: int) -> tuple[int, ...]:
-        """Return the turns that were not visible where a turn was made, ascending."""
-        return self._hidden.get(self.commits[turn], ())
-
-    def hide_before(self, commit: int, hidden: tuple[tuple[int, int], ...]) -> None:
-        """Learn which turns were not visible where a commit was made; all are placed."""
-        if not hidden:
-            return
-        given, turns, withdrawn = self._given
-        if hidden is not given:
-            turns = tuple(
-                sorted(
-                    [self.first_turns[each] + index for each, index in hidden if index != WHOLE]
-                )
-            )
-            withdrawn = tuple(
-                [
-                    turn
-                    for each, index in hidden
-                    if index == WHOLE
-                    for turn in self.turns_of(each)
-                ]
-            )
-            self._given = hidden, turns, withdrawn
-        if self._hidden is _NOTHING_HIDDEN:
-            self._hidden, self._withdrawn = {}, {}
-        self._hidden[commit] = turns
-        if withdrawn:
-            self._withdrawn[commit] = withdrawn
-
-    def withdrawn_before(self, turn: int) -> tuple[int, ...]:
-        """Return the turns that authority hid where a turn was made."""
-        return self._withdrawn.get(self.commits[turn], ())
-
-    def turns_of(self, commit: int) -> range:
-        """Return the turns of a commit; none if it has none."""
-        first = self.first_turns.get(commit)
-        return range(0) if first is None else range(first, self.last_turns[commit] + 1)
-
-    def before(self, a: int, b: int) -> bool:
-        """Tell whether turn `a` lies in the past of turn `b`."""
-        commit_a, commit_b = self.commits[a], self.commits[b]
-        if commit_a == commit_b:
-            return self.indexes[a] < self.indexes[b]
-        assert self.graph is not None
-        return self.graph.is_before(commit_a, commit_b)
-
-    def tie(self, field_tag: bytes, turn: int) -> bytes:
-        """Return the 32 bytes that order concurrent turns on one field; larger wins."""
-        assert self.graph is not None
-        return blake2b(field_tag + self.graph.id_of(self.commits[turn]), person=PERSON_TIE)
-
-    def author(self, turn: int) -> DeviceId:
-        """Return the device that made a placed turn."""
-        assert self.graph is not None
-        return self.graph.author_of(self.commits[turn])
-
-    def append(self, commit: int, index: int) -> int:
-        """Place a further turn and return its number. commit: -1 while it is unbound."""
-        turn = len(self.commits)
-        self.commits.append(commit)
-        self.indexes.append(index)
-        if commit >= 0:
-            self._note(turn, commit, index)
-        return turn
-
-    def bind(self, turn: int, commit: int, index: int) -> None:
-        """Give an unbound turn its place."""
-        assert self.commits[turn] == -1
-        self.commits[turn] = commit
-        self.indexes[turn] = index
-        self._note(turn, commit, index)
-
-    def _note(self, turn: int, commit: int, index: int) -> None:
-        if self.last_turns is _NO_TURNS:
-            self.first_turns, self.last_turns = {}, {}
-        self.last_turns[commit] = turn
-        if index == 0:
-            self.first_turns[commit] = turn
 
 
 class Cell:
@@ -242,7 +108,7 @@ class Cell:
         """Make an empty cell; it runs nothing before its first folds."""
         self.topic = topic
         self._type = actor_type
-        self._places = _Places()
+        self._places = Places()
         self._state = State(actor_type.schema, self._places)
         self._phase = Phase.STARTING
         self._beat: int = 0
@@ -336,7 +202,11 @@ class Cell:
 
     def create(self) -> tuple[Outcome, TurnEnded | None]:
         """Run `on_create` as the first turn in the life of the actor."""
-        return self._turn(self._actor.on_create, (), {})
+        return self._turn(self._found, (), {})
+
+    def _found(self) -> None:
+        publish_rules(self._actor)
+        self._actor.on_create()
 
     def start(self) -> Exception | None:
         """Run `on_start`; it may set plain attributes only."""
@@ -411,6 +281,10 @@ class Cell:
         """Return the fields as immutable plain values."""
         return dict(self._state.snapshot())
 
+    def rules(self) -> dict[str, tuple[Rule | None, ...]]:
+        """Return the field rules in force, by field."""
+        return dict(self._state.rules)
+
     def unknown_writes(self) -> tuple[int, int]:
         """Return how many fields of other versions of the class were written, how often."""
         unknown = self._state.unknown
@@ -433,6 +307,7 @@ class Cell:
         changes: list[Change] = []
         for commit in fold.commits:
             self._places.hide_before(commit.commit, commit.hidden)
+            self._places.learn_role(commit.commit, commit.role)
             for index, operations in enumerate(commit.turns):
                 turn = self._places.append(commit.commit, index)
                 changes.extend(self._state.fold(turn, operations))
@@ -455,11 +330,23 @@ class Cell:
         self._state.may_write = fold.may_write
         self._device = fold.device
         if fold.device is not None:
-            self._state.device = fold.device
+            self._state.device = self._places.device = fold.device
+        self._state.role = fold.role
         self._beat = fold.beat
         if fold.last:
             self._phase = Phase.WAITING if fold.hold else Phase.RUNNING
-        return Folded(self.topic, fold.beat), tuple(changes)
+        return Folded(self.topic, fold.beat, self._refused(changes)), tuple(changes)
+
+    def _refused(self, changes: Sequence[Change]) -> tuple[tuple[int, Rejected], ...]:
+        """Return what broke a rule, by commit."""
+        if all(change.kind is not ChangeKind.REFUSED for change in changes):
+            return ()
+        found = [
+            (self._places.commits[change.turn], change.refusal)
+            for change in changes
+            if change.refusal is not None and change.refusal.reason is Reason.RULE_BROKEN
+        ]
+        return tuple(found[:REFUSED_MAX])
 
     def check(self) -> None:
         """Assert the invariants of the cell and its state."""
@@ -487,6 +374,7 @@ class Cell:
                 value, awaits = self._beyond(value)
             if len(attributes) != known:
                 self._refuse_attributes(known)
+            self._state.judge()
         except BaseException as error:
             self._state.rollback()
             if self._handler is not None:
@@ -568,6 +456,7 @@ class Cell:
     def _bind(self, fold: Fold) -> None:
         for binding in fold.bindings:
             self._places.hide_before(binding.commit, binding.hidden)
+            self._places.learn_role(binding.commit, binding.role)
             for index, serial in enumerate(range(binding.first, binding.last + 1)):
                 assert self._own is not None
                 turn = self._own.pop(serial)

@@ -21,10 +21,19 @@ from comity.actor.actor import Actor
 from comity.base.errors import UsageError
 from comity.crdt.views import Counter
 
-__all__ = ["EDIT", "edit_field"]
+__all__ = ["EDIT", "RULES", "edit_field", "publish_rules"]
 
 EDIT: Final = "_edit"
 """The message that is an edit; its arguments are those of `edit_field`."""
+
+
+RULES: Final = "_rules"
+"""The message by which an admin makes the rules of the class those in force."""
+
+
+def publish_rules(actor: Actor) -> None:
+    """Write the rules that the class declares, within a turn; a no-op if they are in force."""
+    vars(actor)["_comity_cell"].comity_state.publish_rules()
 
 
 def edit_field(actor: Actor, name: str, action: str, key: Any, value: Any) -> None:  # noqa: ANN401

@@ -8,9 +8,10 @@ Source: ARCHITECTURE 'Who owns what'.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from comity.base.endings import Ending
+from comity.base.errors import Rejected
 from comity.base.ids import DeviceId, Topic
 from comity.base.values import made_fast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from comity.log.graph import Graph
 
 __all__ = [
+    "REFUSED_MAX",
     "BeatClosed",
     "Binding",
     "Call",
@@ -31,6 +33,10 @@ __all__ = [
     "Returned",
     "TurnEnded",
 ]
+
+
+REFUSED_MAX: Final = 64
+"""Turns that broke a rule, told of one fold: a forger may send as many as he likes."""
 
 
 @made_fast
@@ -65,10 +71,14 @@ class BeatClosed:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The cell applied the fold that leads to `beat`; turns from now on read its frontier."""
+    """The cell applied the fold that leads to `beat`; turns from now on read its frontier.
+
+    refused: (commit, what it did that breaks a rule), of the first `REFUSED_MAX` such turns.
+    """
 
     topic: Topic
     beat: int
+    refused: tuple[tuple[int, Rejected], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +144,14 @@ CellEvent = TurnEnded | BeatClosed | Folded | Handled | Returned
 class Binding:
     """The cell's turns `first`..`last` are now the turns of a sealed commit, in order.
 
-    hidden: as in `FoldCommit`.
+    hidden, role: as in `FoldCommit`.
     """
 
     first: int
     last: int
     commit: int
     hidden: tuple[tuple[int, int], ...] = ()
+    role: int = 0
 
 
 @made_fast
@@ -151,11 +162,13 @@ class FoldCommit:
     hidden: (commit, turn index), ascending, of the turns that are not visible in the version
         that it was made on, and (commit, `visibility.WHOLE`) of what authority hides there;
         the same object for commits that see the same hidden.
+    role: that of its author under the grant that it names: 0 reader, 1 writer, 2 admin.
     """
 
     commit: int
     turns: tuple[bytes, ...]
     hidden: tuple[tuple[int, int], ...] = ()
+    role: int = 0
 
 
 @made_fast
@@ -172,6 +185,7 @@ class Fold:
     last: no more history follows: a cell that is being activated may start.
     hold: run no turn until the next fold: this device is about to hide or show something.
     device: this one, which makes the turns of the cell.
+    role: what it makes them as: 0 reader, 1 writer, 2 admin.
     """
 
     topic: Topic
@@ -186,3 +200,4 @@ class Fold:
     last: bool = True
     hold: bool = False
     device: DeviceId | None = None
+    role: int = 0

@@ -25,6 +25,7 @@ from comity.actor.fold import Fold
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.crdt.record import Record, fields_of
+from comity.crdt.rules import ADMIN
 from comity.crdt.state import fields_in
 from comity.node.commands import Past, TurnId
 
@@ -138,6 +139,7 @@ def cell_of(
         hide=tuple(hide),
         may_write=device is not None,
         device=device,
+        role=ADMIN,
     )
     cell.fold(fold)
     return cell

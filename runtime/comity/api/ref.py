@@ -25,6 +25,7 @@ from typing import (
 
 from comity.actor.actor import Actor
 from comity.actor.actor_type import ActorType
+from comity.actor.edits import RULES
 from comity.actor.facet import Facet, Interface
 from comity.actor.message import Message
 from comity.actor.parcel import Parcels
@@ -45,6 +46,7 @@ from comity.api.joining import Form
 from comity.api.proxy import Proxy
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
+from comity.crdt.rules import Rule
 from comity.node.commands import TurnId
 from comity.protocol.capability import format_link
 
@@ -338,6 +340,23 @@ class Ref(Generic[A_co]):
         Raises: UsageError if this device may not remove that one.
         """
         self._node.remove(self.topic, device)
+
+    def rules(self) -> Mapping[str, tuple[Rule | None, ...]]:
+        """Return the field rules in force, by field; those that every replica judges by.
+
+        Several of one field were made at the same time, and all hold. None stands for a rule
+        that this version of Comity cannot read; nothing is written to such a field here.
+        """
+        return self._node.look(self.topic, lambda cell: cell.rules()).get()
+
+    def enforce_rules(self) -> None:
+        """Make the rules that the class declares those in force, for all and from now on.
+
+        A new actor has them; this is for actors that an older version of the class made.
+
+        Raises: UsageError if this device is no admin.
+        """
+        self._node.deliver(self.topic, Message(RULES)).get()
 
     def _message(
         self, method: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]

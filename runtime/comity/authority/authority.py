@@ -15,7 +15,7 @@ Source: PROTOCOL section 3; decision 0010 where the text leaves a choice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from comity.authority.claim import Ancestry, Change, Claim, Standing
@@ -252,6 +252,17 @@ class Authority:
         """Return the role that a grant gives, live or not; None for one that is not known."""
         grant = self._ledger.find(name)
         return None if grant is None else grant.role
+
+    def preferring(self, role: Role | None, grants: Iterable[GrantName]) -> list[GrantName]:
+        """Return grants in the same order, but those for a role first; None for no role."""
+        found = list(grants)
+        if role is not None:
+            found.sort(key=lambda grant: self.role_under(grant) is not role)
+        return found
+
+    def role_in(self, index: int) -> Role:
+        """Return the role of the grant that an admitted commit was made under."""
+        return self._ledger.grants[self._roll.grants[index]].role
 
     def grants_of(self, device: DeviceId) -> tuple[GrantName, ...]:
         """Return every grant that a device was ever given, newest first, live or not."""

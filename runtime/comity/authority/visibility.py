@@ -97,6 +97,11 @@ class Visibility:
         """Tell whether a commit is effective or adopted now."""
         return self._visible[commit]
 
+    def role_in(self, commit: int) -> Role:
+        """Return the role of the grant that a commit was made under."""
+        assert self._authority is not None
+        return self._authority.role_in(commit)
+
     def shows(self, turn: Place) -> bool:
         """Tell whether a turn is visible now."""
         return self._visible[turn[0]] and not self.undos.hides(turn)

@@ -76,6 +76,7 @@ class Reason(IntEnum):
     BAD_EPOCH = 36
     GENESIS_MISMATCH = 37
     RATE = 38
+    RULE_BROKEN = 39
 
     @property
     def text(self) -> str:
@@ -122,6 +123,7 @@ _TEXTS: dict[Reason, str] = {
     Reason.BAD_EPOCH: "its key wraps do not match the readers in its past",
     Reason.GENESIS_MISMATCH: "it is not the genesis that the topic names",
     Reason.RATE: "it came faster than the rate that is taken from one peer",
+    Reason.RULE_BROKEN: "what it does to a field breaks a rule of the field",
 }
 assert len(_TEXTS) == len(Reason)
 

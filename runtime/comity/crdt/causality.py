@@ -52,5 +52,9 @@ class Causality(Protocol):
         ...
 
     def author(self, turn: int) -> DeviceId:
-        """Return the device that made a turn."""
+        """Return the device that made a turn; of an unbound one, this device."""
+        ...
+
+    def role(self, turn: int) -> int:
+        """Return the role under which a turn was made: 0 reader, 1 writer, 2 admin."""
         ...

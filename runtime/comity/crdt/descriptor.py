@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, Self, TypedDict, Unpack, overload
 
 from comity.base.errors import UsageError
 from comity.crdt.laws import Law
+from comity.crdt.rules import Rule
 from comity.crdt.upgrade import Upgrade
 
 __all__ = ["UNSET", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
@@ -58,6 +59,7 @@ class FieldOptions:
     id: the name that other devices know the field by; None for the attribute's own.
     default: what an unset Register reads; UNSET for the zero of its type.
     floor: what a BoundedCounter does not fall below; None where none was given.
+    rule: what may be written to it and by whom; None for whatever its type takes.
     index: place among the actor's fields; -1 until the class is checked.
     was: the first name of a renamed field. upgrades: former types of it.
     """
@@ -66,6 +68,7 @@ class FieldOptions:
     default: object = UNSET
     index: int = -1
     floor: int | None = None
+    rule: object = None
     was: str | None = None
     upgrades: tuple[Upgrade, ...] | Upgrade = ()
 
@@ -106,6 +109,7 @@ class _Options(TypedDict, total=False):
     id: str
     default: object
     floor: int
+    rule: Rule | tuple[Rule, ...]
     was: str
     upgrades: tuple[Upgrade, ...] | Upgrade
 
@@ -118,6 +122,8 @@ def field(**options: Unpack[_Options]) -> Any:  # noqa: ANN401  (it stands for a
     default: what a Register reads before anything was written to it; it is not replicated, so
     give all devices the same. Needed for types without a natural zero, such as an Enum.
     floor: what a BoundedCounter starts at and does not fall below; 0 if it is left out.
+    rule: what may be written and by whom, such as Owner or (Role("admin"), MaxLength(80));
+    every replica judges by it, whatever the writer's program does. Not inside records.
     was: the name that the field had at first, if the attribute was renamed: its contents stay.
     upgrades: what older versions of the class declared the field as, and what becomes of their
     values: an `Upgrade`, or a tuple of them.

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, Protocol
 
 from comity.crdt.causality import Causality
+from comity.crdt.operation import DELETE, INSERT, MOVE, SET, UNDER, Done, Operation, touched
 from comity.crdt.slots import NOWHERE, Slots
 
 __all__ = [
@@ -40,29 +41,9 @@ __all__ = [
     "fits",
 ]
 
-INSERT: Final = 0
-DELETE: Final = 1
-SET: Final = 2
-MOVE: Final = 3
-UNDER: Final = 4
-"""Says under which element, -1 for none, the next operation inserts or moves; of trees only."""
-
 Value = Any
 
 _NOBODY: Final[frozenset[int]] = frozenset()
-
-
-class Operation(NamedTuple):
-    """One change.
-
-    number: of elements; for MOVE the position that the element has afterwards.
-    values: of INSERT and SET, as many as `number` says.
-    """
-
-    kind: int
-    position: int
-    number: int
-    values: Sequence[Value] = ()
 
 
 class Guest(Protocol):
@@ -131,6 +112,7 @@ class Elements:
         "_unbound",
         "_values",
         "guest",
+        "judge",
         "slots",
         "tag",
     )
@@ -156,6 +138,7 @@ class Elements:
         self._missing: frozenset[int] = _NOBODY
         self._is_open = False
         self._unbound: list[tuple[int, Sequence[Operation]]] = []
+        self.judge: Callable[[int, Sequence[Done]], str] | None = None
 
     def __len__(self) -> int:
         """Return how many elements are there."""
@@ -236,6 +219,8 @@ class Elements:
 
     def insert(self, turn: int, position: int, value: Value) -> None:
         """Insert one value as the first operation of the open turn; faster than `write`."""
+        if self.judge is not None:
+            self._refused(turn, (Operation(INSERT, position, 1, (value,)),))
         self._turns.append(turn)
         self._critical.append(1)
         slots = self.slots
@@ -246,7 +231,12 @@ class Elements:
             self._insert(turn, slots.at(position - 1), (value,))
 
     def write(self, turn: int, operation: Operation) -> None:
-        """Do one operation that fits in the open turn."""
+        """Do one operation that fits in the open turn.
+
+        Raises: what `judge` raises, if one is set.
+        """
+        if self.judge is not None:
+            self._refused(turn, (operation,))
         turns = self._turns
         if not turns or turns[-1] != turn:
             turns.append(turn)
@@ -327,11 +317,12 @@ class Elements:
             self._close()
         turns.append(turn)
         self._critical.append(not missing)
-        if len(operations) == 1 and self._push(turn, operations[0]):
+        judged = self.judge is not None
+        if not judged and len(operations) == 1 and self._push(turn, operations[0]):
             return True
         slots = self.slots
         length = slots.length if slots.seen is None else slots.seen_length
-        if not fits(operations, length):
+        if not fits(operations, length) or (judged and self._refused(turn, operations)):
             return False
         for operation in operations:
             if not self._push(turn, operation):
@@ -370,6 +361,17 @@ class Elements:
         assert all(self._element(slot) == element for slot, element in taken.items())
 
     # ------------------------------------------------------------------ operations
+
+    def _refused(self, turn: int, operations: Sequence[Operation]) -> bool:
+        """Ask whether a turn may do this. Cost of more than one operation: that of the list."""
+        assert self.judge is not None
+        slots, at = self.slots, self.slots.at
+        length = slots.length if slots.seen is None else slots.seen_length
+
+        def made(place: int) -> int:
+            return self._slot_turns[self._element(at(place))]
+
+        return bool(self.judge(turn, touched(turn, operations, made, length)))
 
     def _push(self, turn: int, operation: Operation) -> bool:
         """Append one value, as most turns do, if nothing else needs a look; tell if so."""

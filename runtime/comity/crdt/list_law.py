@@ -167,8 +167,8 @@ class ListLaw:
         if size > writer.bytes_left:
             writer.charge(self, size)  # raises
         writer.bytes_left -= size
-        self._single = position, value, encoded
         self.elements.insert(self._entered, position, value)
+        self._single = position, value, encoded
 
     def _values(self, values: Sequence[Value]) -> tuple[bytes, list[Value]]:
         """Return the bytes of values, and the values as every replica will read them."""
@@ -223,6 +223,13 @@ class ListLaw:
         self._encoded.clear()
         self.elements.commit(turn, operations)
         return b"".join(parts)
+
+    def pending(self) -> list[Operation]:
+        """Return what the open turn did."""
+        if self._single is not None:
+            position, value, _ = self._single
+            return [Operation(INSERT, position, 1, (value,))]
+        return [*self._operations]
 
     def rollback(self) -> None:
         """Take back the turn's operations."""

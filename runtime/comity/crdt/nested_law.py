@@ -33,7 +33,7 @@ from comity.crdt.scope import Scope
 from comity.crdt.writer import GROUP_BYTES_MAX, Entrant, OpenTurn
 from comity.crdt.writes import ABSENT, Key, Writes
 
-__all__ = ["Maker", "NestedLaw"]
+__all__ = ["Entry", "Maker", "NestedLaw"]
 
 _OUT: Final = -2
 """The turn of a field that has not entered one; no writer's turn is ever this."""
@@ -60,11 +60,21 @@ class Maker(Protocol):
         ...
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """What a turn does to one key."""
 
     kind: int
     parsed: Value
+
+    @property
+    def deletes(self) -> bool:
+        """Whether what was there goes."""
+        return self.kind in {_DELETE, _RENEW}
+
+    @property
+    def writes(self) -> bool:
+        """Whether something is written to the value."""
+        return self.parsed is not None
 
 
 class _Part:
@@ -110,7 +120,7 @@ class _Slot:
     def __init__(self, real: _Part) -> None:
         self.real = real
         self.aside: _Part | None = None
-        self.waiting: list[tuple[int, _Entry]] = []
+        self.waiting: list[tuple[int, Entry]] = []
 
     @property
     def part(self) -> _Part:
@@ -263,7 +273,7 @@ class NestedLaw:
             runs[kind].append(data)
             if slot.aside is not None:
                 parsed = part.law.parse(Reader(operations)) if operations else None
-                slot.waiting.append((turn, _Entry(kind, parsed)))
+                slot.waiting.append((turn, Entry(kind, parsed)))
                 self._waiting[key] = None
             elif operations:
                 part.scope.write(turn)
@@ -274,6 +284,15 @@ class NestedLaw:
             for kind, run in enumerate(runs)
             if run
         )
+
+    def pending(self) -> list[tuple[Key, int, Law | None]]:
+        """Return what the open turn did: key, kind, and the value if it was written to."""
+        found: list[tuple[Key, int, Law | None]] = []
+        for key, draft in self._drafts.items():
+            part = self._slots[key].part
+            kind = _kind(draft, wrote=part.entered)
+            found.append((key, kind, part.law if part.entered else None))
+        return found
 
     def rollback(self) -> None:
         """Take back the turn's writes."""
@@ -287,9 +306,9 @@ class NestedLaw:
         self._drafts.clear()
         self.writes.rollback()
 
-    def parse(self, reader: Reader) -> dict[Key, _Entry]:
+    def parse(self, reader: Reader) -> dict[Key, Entry]:
         """Read what a turn does to each key."""
-        found: dict[Key, _Entry] = {}
+        found: dict[Key, Entry] = {}
         kind_before = -1
         while True:
             head = reader.varint()
@@ -303,11 +322,11 @@ class NestedLaw:
                 key = self._key_type.decode(reader)
                 if key in found:
                     raise Malformed(f"a key stands twice, at {reader.position}")
-                found[key] = _Entry(kind, self._inner(reader, kind))
+                found[key] = Entry(kind, self._inner(reader, kind))
             if not reader.left:
                 return found
 
-    def fold(self, turn: int, parsed: dict[Key, _Entry]) -> tuple[Key, ...]:
+    def fold(self, turn: int, parsed: dict[Key, Entry]) -> tuple[Key, ...]:
         """Write all entries."""
         for key, entry in parsed.items():
             self.writes.fold(turn, key, ABSENT if entry.kind == _DELETE else True)
@@ -413,7 +432,7 @@ class NestedLaw:
         inner.finish()
         return parsed
 
-    def _apply(self, turn: int, part: _Part, entry: _Entry) -> None:
+    def _apply(self, turn: int, part: _Part, entry: Entry) -> None:
         """Do to the state under a key what a placed turn does."""
         if entry.kind in {_DELETE, _RENEW}:
             for each in part.scope.delete(turn):

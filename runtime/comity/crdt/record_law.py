@@ -172,6 +172,11 @@ class RecordLaw:
         self._within.clear()
         return b"".join(parts)
 
+    def pending(self) -> list[tuple[str, Law]]:
+        """Return the fields that the open turn wrote."""
+        pairs = zip(self._names, self.laws, strict=True)
+        return [(name, law) for name, law in pairs if any(law is each for each in self._within)]
+
     def rollback(self) -> None:
         """Take back the turn's writes."""
         self._entered = _OUT

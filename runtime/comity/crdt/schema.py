@@ -20,6 +20,8 @@ from comity.crdt.causality import Causality
 from comity.crdt.descriptor import FieldOptions, field
 from comity.crdt.escrow import Escrow
 from comity.crdt.laws import Law
+from comity.crdt.rules import Rule, encode_rule
+from comity.crdt.ruling import check_rules
 from comity.crdt.shape import TAG_BYTES, Shape, members_of
 from comity.crdt.upgrade import Parse
 from comity.crdt.writer import Writer
@@ -32,12 +34,14 @@ class Field:
     """One replicated field.
 
     name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
+    rule: what may be written to it and by whom; None for no rule.
     former: by tag, what reads the operations of older versions. label: what errors call it.
     """
 
     name: str
     tag: bytes
     shape: Shape
+    rule: Rule | None = None
     former: Mapping[bytes, Parse] = dataclasses.field(default_factory=dict[bytes, Parse])
     label: str = dataclasses.field(init=False)
 
@@ -103,8 +107,18 @@ class Schema:
         Raises: UsageError with one line for each wrong field, and the fix of each.
         """
         members = members_of(f"{owner} cannot be replicated", hints, options)
-        fields = [Field(each.name, each.tag, each.shape, each.former) for each in members]
+        fields = [
+            Field(each.name, each.tag, each.shape, each.rule, each.former) for each in members
+        ]
+        check_rules(f"{owner} cannot be replicated", fields)
         return cls(owner, tuple(fields), dict(options))
+
+    @property
+    def rules(self) -> dict[bytes, bytes]:
+        """The rules that the class declares, as they stand in the log, by tag of the field."""
+        return {
+            each.tag: encode_rule(each.rule) for each in self.fields if each.rule is not None
+        }
 
     def install(self, owner: type) -> None:
         """Make each field a descriptor of the class; doing it again is fine."""

@@ -80,6 +80,10 @@ class Scope:
         """Return whose turn it is."""
         return self._causality.author(turn)
 
+    def role(self, turn: int) -> int:
+        """Return the role under which a turn was made."""
+        return self._causality.role(turn)
+
     def hidden_before(self, turn: int) -> tuple[int, ...]:
         """Return the turns that did not count for this value where a turn was made.
 

@@ -29,6 +29,7 @@ from comity.crdt.list_view import List
 from comity.crdt.nested_law import NestedLaw
 from comity.crdt.nested_view import NestedMap
 from comity.crdt.record_law import RecordLaw
+from comity.crdt.rules import Rule, rule_of
 from comity.crdt.tally import INCREMENT_MAX
 from comity.crdt.text.law import TextLaw
 from comity.crdt.tree_law import TreeLaw
@@ -115,12 +116,14 @@ class Member:
     """One field of an actor or of a record.
 
     name: the attribute. tag: 4 bytes, in every operation. shape: what it was declared as.
+    rule: what may be written to it and by whom; None for no rule.
     former: by tag, what reads the operations that older versions wrote.
     """
 
     name: str
     tag: bytes
     shape: Shape
+    rule: Rule | None = None
     former: Mapping[bytes, Parse] = field(default_factory=dict[bytes, Parse])
 
 
@@ -277,7 +280,13 @@ def _member(name: str, hint: object, options: FieldOptions, depth: int) -> Membe
         old_name = each.name or known
         old = shape_of(each.old, _ANYTHING, depth=depth)
         former[_tag(old_name, old)] = _former(shape, old, each)
-    return Member(name, _tag(known, shape), shape, former)
+    rule = None if options.rule is None else rule_of(options.rule)
+    if rule is not None and depth:
+        raise UsageError(
+            "a rule stands on a field of the actor, and holds for all that is in it: "
+            "move it there"
+        )
+    return Member(name, _tag(known, shape), shape, rule, former)
 
 
 _ANYTHING: Final = object()

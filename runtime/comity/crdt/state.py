@@ -11,7 +11,8 @@ is hidden, what a commit is, how turns are numbered beyond `Causality`.
 The state is a pure function of the turns, their causal order and which are visible. A group
 with an unknown tag is skipped: a newer version's. Operations of a known field that are
 malformed are no-op for that field on every replica, and said so in the result; if the groups
-themselves cannot be told apart, the whole turn is.
+themselves cannot be told apart, the whole turn is. So are operations on a field that break
+a rule of it (`verdict`); the rules themselves are a field with the tag 0.
 Source: PROTOCOL section 2, ARCHITECTURE invariant 1.
 """
 
@@ -33,8 +34,10 @@ from comity.crdt.codec import BadValue
 from comity.crdt.laws import KeyedLaw, Law
 from comity.crdt.nested_law import NestedLaw
 from comity.crdt.record_law import RecordLaw
+from comity.crdt.rules import Rule
 from comity.crdt.schema import TAG_BYTES, Schema
 from comity.crdt.upgrade import Parse
+from comity.crdt.verdict import RULES_TAG, Judged, Verdicts
 from comity.crdt.writer import Writer
 
 __all__ = ["Change", "ChangeKind", "State", "fields_in"]
@@ -94,11 +97,13 @@ class State:
     """All fields of one actor on one device."""
 
     __slots__ = (
+        "_causality",
         "_hidden",
         "_last",
         "_nested",
         "_settled",
         "_undone",
+        "_verdicts",
         "_withdrawn",
         "laws",
         "schema",
@@ -117,6 +122,8 @@ class State:
         self.unknown = _NOTHING_UNKNOWN
         self._last = -1
         self._settled = -1
+        self._causality = causality
+        self._verdicts: Verdicts | None = None
         made = [
             each.make(self.writer, causality, self._hidden, self._withdrawn)
             for each in schema.fields
@@ -152,7 +159,36 @@ class State:
     def device(self, device: DeviceId) -> None:
         self.writer.device = device
 
+    @property
+    def role(self) -> int:
+        """The role under which turns are run here: 0 reader, 1 writer, 2 admin."""
+        return self.writer.role
+
+    @role.setter
+    def role(self, role: int) -> None:
+        self.writer.role = role
+
+    @property
+    def rules(self) -> Mapping[str, tuple[Rule | None, ...]]:
+        """The rules in force, by field; several if admins wrote them at the same time.
+
+        None stands for one that this version cannot read: nothing is written to that field.
+        """
+        verdicts = self._verdicts
+        return MappingProxyType({} if verdicts is None else verdicts.in_force())
+
     # ------------------------------------------------------------------ turns of this device
+
+    def publish_rules(self) -> None:
+        """Make the rules of the class those in force, in the open turn."""
+        rules = self.schema.rules
+        if rules or self._verdicts is not None:
+            self._with_rules().publish(rules)
+
+    def judge(self) -> None:
+        """Judge the open turn by the rules in force. Raises: UsageError if it breaks one."""
+        if self._verdicts is not None:
+            self._verdicts.judge_open()
 
     def begin(self, turn: int) -> None:
         """Open a local turn. turn: the next number of the cell."""
@@ -180,6 +216,8 @@ class State:
         if encoded:
             self._last = writer.turn
         writer.end()
+        if self._verdicts is not None and encoded.startswith(RULES_TAG):
+            self._verdicts.watch()
         return encoded
 
     def rollback(self) -> None:
@@ -194,7 +232,9 @@ class State:
         A turn of the log is told of by `fold`.
         """
         changes: list[Change] = []
-        for law, name, reader, _ in self._groups(operations):
+        for law, name, reader, _, _ in self._groups(operations):
+            if not name:  # the rules
+                continue
             keys = tuple(law.parse(reader)) if isinstance(law, _WITH_KEYS) else ()
             changes.append(Change(name, ChangeKind.WRITTEN, turn, keys))
         return tuple(changes)
@@ -213,21 +253,29 @@ class State:
             tag = operations[:TAG_BYTES]
             place = self.schema.places.get(tag)
             if place is None:
+                if tag == RULES_TAG:
+                    return self._fold_rules(turn, Reader(operations, 5))
                 return self._fold_former(turn, tag, Reader(operations, 5))
             index, name = place
-            return (_fold(turn, self.laws[index], name, Reader(operations, 5)),)
+            group = _Group(self.laws[index], name, Reader(operations, 5), None, tag)
+            return (self._fold(turn, group),)
         try:
             groups = self._groups(operations)
         except Malformed as error:
             refusal = Rejected(Reason.MALFORMED, f"turn {turn}: {error}")
             return (Change("", ChangeKind.REFUSED, turn, (), refusal),)
-        return tuple([_fold(turn, *group) for group in groups])
+        if groups and not groups[0].name:
+            changes = self._fold_rules(turn, groups[0].reader)
+            return (*changes, *[self._fold(turn, group) for group in groups[1:]])
+        return tuple([self._fold(turn, group) for group in groups])
 
     def bound(self, turn: int) -> None:
         """Learn that causality knows the place of a turn of this device; in their order."""
         assert turn <= self._last
         if self._hidden and turn > self._settled:
             self._settled = turn
+            if self._verdicts is not None:
+                self._verdicts.book.bound(turn)
             for law in self.laws:
                 law.bound(turn)
         else:
@@ -275,6 +323,9 @@ class State:
     def encode_state(self) -> bytes:
         """Return canonical bytes: equal on replicas with the same visible log. O(n log n)."""
         parts: list[bytes] = []
+        rules = b"" if self._verdicts is None else self._verdicts.book.encode()
+        if rules:
+            parts += (RULES_TAG, varint(len(rules)), rules)
         for tag, (index, _) in self.schema.places.items():
             data = self.laws[index].encode()
             if data:
@@ -287,6 +338,8 @@ class State:
         assert all(turn <= self._last for turn in self._hidden)
         assert self._hidden == (self._undone or set()) | (self._withdrawn or set())
         assert list(self.schema.places) == sorted(self.schema.places)
+        if self._verdicts is not None:
+            self._verdicts.book.check(self._settled)
         for law in self.laws:
             law.check(self._settled)
 
@@ -316,7 +369,8 @@ class State:
             self._not_known(tag)
             return ()
         index, name, parse = former
-        return (_fold(turn, self.laws[index], name, reader, parse),)
+        group = _Group(self.laws[index], name, reader, parse, tag)
+        return (self._fold(turn, group),)
 
     def _groups(self, operations: bytes) -> list[_Group]:
         """Cut a turn into the groups of known fields, at most one for each."""
@@ -334,18 +388,58 @@ class State:
             reader.take(size)
             place = self.schema.places.get(tag)
             inner = Reader(operations, start, start + size)
-            if place is not None:
+            if tag == RULES_TAG:
+                groups.append(_Group(self._with_rules().book, "", inner, None, tag))
+            elif place is not None:
                 index, name = place
-                groups.append(_Group(self.laws[index], name, inner, None))
+                groups.append(_Group(self.laws[index], name, inner, None, tag))
             elif tag in self.schema.former:
                 index, name, parse = self.schema.former[tag]
-                older.append(_Group(self.laws[index], name, inner, parse))
+                older.append(_Group(self.laws[index], name, inner, parse, tag))
             else:
                 self._not_known(tag)
         for each in older:  # a turn writes a field once: what is newer counts
             if all(each.law is not other.law for other in groups):
                 groups.append(each)
         return groups
+
+    def _with_rules(self) -> Verdicts:
+        """Return what judges, made when the first rule comes: most actors have none."""
+        if self._verdicts is None:
+            pairs = zip(self.schema.fields, self.laws, strict=True)
+            judged = [Judged(each.name, each.tag, each.shape, law) for each, law in pairs]
+            self._verdicts = Verdicts(self.writer, self._causality, self._hidden, judged)
+        return self._verdicts
+
+    def _fold_rules(self, turn: int, reader: Reader) -> tuple[Change, ...]:
+        """Take what a turn does to the rules: told only if it is refused."""
+        verdicts = self._with_rules()
+        change = self._fold(turn, _Group(verdicts.book, "", reader, None, RULES_TAG))
+        verdicts.watch()
+        return (change,) if change.kind is ChangeKind.REFUSED else ()
+
+    def _fold(self, turn: int, group: _Group) -> Change:
+        """Apply what a turn does to one field, unless it is malformed or breaks a rule."""
+        law, name, reader, parse, tag = group
+        try:
+            parsed = law.parse(reader) if parse is None else parse(reader)
+            reader.finish()
+        except Malformed as error:
+            reason = Reason.BAD_VALUE if isinstance(error, BadValue) else Reason.MALFORMED
+            refusal = Rejected(reason, f"field {name!r} in turn {turn}: {error}")
+            return Change(name, ChangeKind.REFUSED, turn, (), refusal)
+        verdicts = self._verdicts
+        if verdicts is None:
+            return _change(Change, (name, _WRITTEN, turn, law.fold(turn, parsed), None))
+        why, keys = verdicts.judge(turn, law.tag, parsed, tag), ()
+        if not why:
+            verdicts.broken = ""
+            keys = law.fold(turn, parsed)
+            why = verdicts.broken
+        if not why:
+            return _change(Change, (name, _WRITTEN, turn, keys, None))
+        detail = f"field {name!r}: {why}" if name else why
+        return Change(name, ChangeKind.REFUSED, turn, (), Rejected(Reason.RULE_BROKEN, detail))
 
     def _changed(
         self, turn: int, kind: ChangeKind, *, most: bool, bounded: bool
@@ -354,6 +448,8 @@ class State:
         assert 0 <= turn <= self._last
         assert self.writer.turn < 0
         changes: list[Change] = []
+        if most and self._verdicts is not None:
+            self._verdicts.book.changed(turn)
         for each, law in zip(self.schema.fields, self.laws, strict=True):
             if not (bounded if isinstance(law, BoundedLaw) else most):
                 continue
@@ -364,23 +460,16 @@ class State:
 
 
 class _Group(NamedTuple):
-    """What a turn does to one field. parse: reads what an older version wrote, else None."""
+    """What a turn does to one field; the rules have no name.
+
+    parse: reads what an older version wrote, else None. tag: that stands in the turn.
+    """
 
     law: Law
     name: str
     reader: Reader
     parse: Parse | None
-
-
-def _fold(turn: int, law: Law, name: str, reader: Reader, parse: Parse | None = None) -> Change:
-    try:
-        parsed = law.parse(reader) if parse is None else parse(reader)
-        reader.finish()
-    except Malformed as error:
-        reason = Reason.BAD_VALUE if isinstance(error, BadValue) else Reason.MALFORMED
-        refusal = Rejected(reason, f"field {name!r} in turn {turn}: {error}")
-        return Change(name, ChangeKind.REFUSED, turn, (), refusal)
-    return _change(Change, (name, _WRITTEN, turn, law.fold(turn, parsed), None))
+    tag: bytes
 
 
 def fields_in(schema: Schema, operations: bytes) -> tuple[str, ...]:

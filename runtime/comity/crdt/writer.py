@@ -82,14 +82,18 @@ class OpenTurn(Protocol):
 
 
 class Writer:
-    """The turn that is open, if one is. device: whose turns these are."""
+    """The turn that is open, if one is.
 
-    __slots__ = ("bytes_left", "device", "entered", "hint", "may_write", "turn")
+    device: whose turns these are. role: as what: 0 reader, 1 writer, 2 admin.
+    """
+
+    __slots__ = ("bytes_left", "device", "entered", "hint", "may_write", "role", "turn")
 
     def __init__(self) -> None:
         """Start without a turn."""
         self.turn = CLOSED
         self.may_write = True
+        self.role = 0
         self.hint = WRITE_IN_A_TURN
         self.device = DeviceId(ZERO_ID)
         self.entered: list[Entrant] = []

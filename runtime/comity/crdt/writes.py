@@ -111,6 +111,24 @@ class Writes:
             return ()
         return tuple(self._values[index] for index in self._ranked(key))
 
+    def heads_in(self, key: Key, has: Callable[[int], bool]) -> list[tuple[int, Value]]:
+        """Return (turn, value) of the writes of a key that nothing supersedes in a version.
+
+        has: tells whether a turn is in the version and visible there.
+        """
+        before, turns = self._causality.before, self._turns
+        heads: list[int] = []
+        index = self._newest.get(key, -1)
+        while index >= 0:
+            turn = turns[index]
+            if has(turn):
+                if not any(before(turn, turns[head]) for head in heads):
+                    heads.append(index)
+                if self._alone[index]:
+                    break
+            index = self._previous[index]
+        return [(turns[head], self._values[head]) for head in heads]
+
     # ------------------------------------------------------------------ a turn of this device
 
     def begin(self) -> None:

@@ -17,26 +17,26 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
 from comity.actor.fold import BeatClosed, Binding, Fold, FoldCommit, Folded, TurnEnded
 from comity.authority.undos import Place
 from comity.authority.visibility import WHOLE, Flip
-from comity.base.clock import Duration, Instant, Wall, after, earliest
+from comity.base.clock import Duration, Instant, after, earliest
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId
 from comity.base.limits import (
     BEAT_MAX,
     DRAFT_BYTES_MAX,
-    DRAFT_TURNS_MAX,
     HEADS_LEFT_MAX,
     MERGE_WAIT,
     PARENTS_MAX,
 )
-from comity.log.entries import AdoptEntry, Entry, TurnEntry
+from comity.log.entries import AdoptEntry, Entry, Role, TurnEntry
 from comity.node import rows
+from comity.node.draft import Draft
 from comity.node.effects import Release, Table
 from comity.node.indexing import Indexing
 from comity.node.journal import Journal
@@ -67,27 +67,6 @@ class _Hold(Enum):
     NONE = 0
     KEPT = 1
     OVER = 2
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The turns of the open beat, as they will be sealed.
-
-    first, serial: of the first and the last turn, or 0 if no living cell ran it. keys: of rows.
-    """
-
-    parents: tuple[CommitId, ...]
-    wall: Wall
-    first: int
-    turns: list[bytes] = field(default_factory=list)
-    keys: list[bytes] = field(default_factory=list)
-    size: int = 0
-    serial: int = 0
-    durable: bool = False
-
-    @property
-    def full(self) -> bool:
-        return len(self.turns) >= DRAFT_TURNS_MAX or self.size >= DRAFT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +104,10 @@ class Beats:
         "_reading",
         "_recent",
         "_restood",
+        "_role",
         "_rows",
         "_sealed_at",
         "_sealed_serial",
-        "_writable",
     )
 
     def __init__(self, journal: Journal, indexing: Indexing) -> None:
@@ -139,7 +118,7 @@ class Beats:
         self._journal = journal
         self._indexing = indexing
         self._phase = Phase.ASLEEP
-        self._draft: _Draft | None = None
+        self._draft: Draft | None = None
         self._rows = 0
         self._sealed_at: Instant | None = None
         self._merge_at: Instant | None = None
@@ -152,7 +131,7 @@ class Beats:
         self._beat = 0
         self._fed = 0
         self._sealed_serial = 0
-        self._writable = False
+        self._role: Role | None = None
         self._offer: _Offer | None = None
         self._reading = False
         self._recent: dict[int, tuple[bytes, ...]] = {}
@@ -284,7 +263,9 @@ class Beats:
             if draft is None:
                 parents = self._parents(step)
                 assert not isinstance(parents, Rejected), f"own merge refused: {parents}"
-                draft = self._draft = _Draft(parents, step.now.wall, turn.serial)
+                draft = self._draft = Draft(
+                    parents, step.now.wall, turn.serial, role=self._role
+                )
             draft.turns.append(turn.operations)
             draft.size += len(turn.operations) + 8
             draft.serial = turn.serial
@@ -311,7 +292,7 @@ class Beats:
         step.when_durable(lambda later: self._turn_durable(draft.serial, draft, later))
         self.seal(step)
 
-    def _turn_durable(self, serial: int, draft: _Draft, step: Step) -> None:
+    def _turn_durable(self, serial: int, draft: Draft, step: Step) -> None:
         step.act(Release(self._journal.topic, serial))
         if draft is self._draft:
             draft.durable = True
@@ -344,7 +325,7 @@ class Beats:
             return
         entries = tuple(TurnEntry(operations) for operations in draft.turns)
         made = self._journal.append(
-            step, entries=entries, parents=draft.parents, wall=draft.wall
+            step, entries=entries, parents=draft.parents, wall=draft.wall, role=draft.role
         )
         # The turns ran under a grant that held at their frontier: sealing cannot be refused
         # unless our own bookkeeping is wrong. Stop before anything is lost.
@@ -356,7 +337,13 @@ class Beats:
         if draft.first:
             last = draft.first + len(draft.turns) - 1
             self._bound.append(
-                Binding(draft.first, last, made, self._journal.visibility.hidden_before(made))
+                Binding(
+                    draft.first,
+                    last,
+                    made,
+                    self._journal.visibility.hidden_before(made),
+                    self._journal.visibility.role_in(made),
+                )
             )
             self._sealed_serial = last
             if not self._journal.effective(made):
@@ -374,7 +361,7 @@ class Beats:
             self._rows = max(self._rows, rows.number_of(key))
             if self._draft is None or self._draft.parents != row.parents:
                 self.seal(step)
-                self._draft = _Draft(row.parents, row.wall, 0)
+                self._draft = Draft(row.parents, row.wall, 0)
             self._draft.turns.append(row.operations)
             self._draft.keys.append(key)
         self.seal(step)
@@ -514,10 +501,10 @@ class Beats:
         if self._hold is _Hold.KEPT:
             return
         loading = self._phase is Phase.LOADING
-        writable = self._journal.may_write
+        role = self._journal.role
         news = self._fed < self._durable or self._flips or len(self._bound) >= _BOUND_MAX
         held = self._decisions or self._hold is _Hold.OVER
-        if not (news or loading or held or writable != self._writable):
+        if not (news or loading or held or role is not self._role):
             return
         self.seal(step)  # first: what is about to be fed may be our own draft, sealed elsewhere
         commits: list[FoldCommit] = []
@@ -530,8 +517,9 @@ class Beats:
             if turns is None:
                 self._read(commit, stop, step)
                 return
+            hidden = self._journal.visibility.hidden_before(commit)
             commits.append(
-                FoldCommit(commit, turns, self._journal.visibility.hidden_before(commit))
+                FoldCommit(commit, turns, hidden, self._journal.visibility.role_in(commit))
             )
             places = [(commit, index) for index in range(len(turns))]
             hide += [place for place in places if not self._journal.visibility.shows(place)]
@@ -555,7 +543,7 @@ class Beats:
         show: list[tuple[int, int]] = []
         for turn, shown in self._flips.items():
             (show if shown else hide).append(turn)
-        self._writable = self._journal.may_write
+        self._role = self._journal.role
         hold = bool(self._decisions) and last and self._phase is Phase.AWAKE
         self._offer = _Offer(stop, self._flips, self._restood, len(self._bound), last, hold)
         self._hold = _Hold.NONE
@@ -572,10 +560,11 @@ class Beats:
                 commits=tuple(commits),
                 hide=tuple(hide),
                 show=tuple(show),
-                may_write=self._writable,
+                may_write=self._journal.may_write,
                 last=last,
                 hold=hold,
                 device=self._journal.device,
+                role=self._role or Role.READER,
             )
         )
 

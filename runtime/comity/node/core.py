@@ -220,7 +220,7 @@ class Core:
             case TurnEnded():
                 desk.replica_awake(event.topic).turn_ended(event, step)
             case Folded():
-                desk.replica_awake(event.topic).folded(event, step)
+                desk.folded(event, step)
             case BeatClosed():
                 desk.replica_awake(event.topic).beat_closed(event, step)
             case Handled() | Returned() | Post():

@@ -6,17 +6,19 @@ commands come. Nothing is changed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from comity.base.errors import UsageError
-from comity.base.ids import DeviceId, Topic, short
+from comity.actor.fold import Folded
+from comity.base.errors import Rejected, UsageError
+from comity.base.ids import CommitId, DeviceId, Topic, short
 from comity.node import commands
 from comity.node.devices import Former, Stranded
+from comity.node.journal import Journal
 from comity.node.links import Links
 from comity.node.refusals import Refusals
 from comity.node.replica import Replica
 
-__all__ = ["explain", "formers", "members"]
+__all__ = ["breaches", "explain", "formers", "members"]
 
 
 def members(replica: Replica, own: DeviceId, links: Links) -> tuple[commands.Member, ...]:
@@ -29,13 +31,25 @@ def members(replica: Replica, own: DeviceId, links: Links) -> tuple[commands.Mem
     )
 
 
+def breaches(
+    event: Folded, journal: Journal, refusals: Refusals
+) -> Iterator[tuple[CommitId, Rejected, DeviceId]]:
+    """Yield the commits of a fold that broke a rule, how, and by whom; each only once."""
+    for commit, refusal in event.refused:
+        identifier = journal.graph.id_of(commit)
+        if refusals.find(identifier) is None:
+            yield identifier, refusal, journal.graph.author_of(commit)
+
+
 def explain(replicas: Iterable[Replica], refusals: Refusals, prefix: bytes) -> str | UsageError:
     """Say why the commit whose id begins like this counts, is hidden, or was refused."""
+    refused = refusals.find(prefix)
     for replica in replicas:
         found = replica.journal.explain(prefix)
+        if found and refused is not None:
+            return f"{found} Some of what it wrote does nothing: {refused.refusal}"
         if found:
             return found
-    refused = refusals.find(prefix)
     if refused is not None:
         source = "" if refused.source is None else f" from device {short(refused.source)}"
         return f"commit {prefix.hex()}{source} was refused: {refused.refusal}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import assert_never
 
+from comity.actor.fold import Folded
 from comity.base.errors import Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
@@ -156,6 +157,15 @@ class Desk:
         """Remember and report a refusal."""
         self._refusals.note(Refused(topic, commit, source, refusal, step.now.wall))
         step.report("refused", topic=topic, commit=commit, device=source, refusal=refusal)
+
+    def folded(self, event: Folded, step: Step) -> None:
+        """A cell applied a fold; what in it broke a rule is counted, each commit once."""
+        replica = self.replica_awake(event.topic)
+        replica.folded(event, step)
+        for commit, refusal, author in describing.breaches(
+            event, replica.journal, self._refusals
+        ):
+            self.refused(step, event.topic, commit, refusal, author)
 
     def _rebuild(self, found: Mapping[Table, Rows]) -> None:
         """Make replicas and shelves from their rows."""

@@ -341,6 +341,7 @@ class Journal:
         entries: Sequence[Entry],
         parents: tuple[CommitId, ...],
         wall: Wall,
+        role: Role | None = None,
     ) -> int | Rejected:
         """Make, sign and insert a commit of this device. Returns its number in the graph.
 
@@ -348,7 +349,7 @@ class Journal:
         copy of this disk made it and a peer brought it, nothing is inserted.
 
         parents: ascending, minimal, this device's last commit in their past or among them.
-        Makes an epoch commit before it if the rotation rule asks for one, or the key is worn.
+        role: of the grant to try first. Makes an epoch commit before if one is due.
         """
         heads = [self._index(parent) for parent in parents]
         epoch = self.choose_epoch(heads)
@@ -365,7 +366,7 @@ class Journal:
         given = self._prekeys.given_by(self.device, lambda each: self._within(each, heads))
         if given != prekey:
             entries = (*entries, PrekeyEntry(prekey))
-        inner = self._inner(entries, parents, wall, epoch)
+        inner = self._inner(entries, parents, wall, epoch, role)
         if isinstance(inner, Rejected):
             return inner
         made = make_commit(
@@ -430,12 +431,13 @@ class Journal:
         parents: tuple[CommitId, ...],
         wall: Wall,
         epoch: CommitId | None,
+        role: Role | None = None,
     ) -> Inner | Rejected:
         """Build an inner of ours under the first of our grants that holds in this past."""
         device = self._hand.signer.device
         own = self._own_before(parents)
         refusal: Rejected = Rejected(Reason.NO_GRANT, f"device {short(device)}")
-        for auth in self._own_grants():
+        for auth in self._own_grants(role):
             inner = Inner(
                 author=device,
                 seq=0 if own is None else self.graph.seq_of(own) + 1,
@@ -465,10 +467,10 @@ class Journal:
         ends = self.graph.last_of(self._hand.signer.device, heads)
         return ends[-1] if ends else None
 
-    def _own_grants(self) -> list[Grant]:
-        """Our grants, the one to try first first: the present best, our last, all others.
+    def _own_grants(self, role: Role | None) -> list[Grant]:
+        """Our grants: those for a role, then the present best, our last, all others.
 
-        A draft may be older than what is known now, so any of them may be the one it needs.
+        A draft may be older than what is known now: any of them may be the one it needs.
         """
         found: list[Grant] = []
         assert self.authority is not None
@@ -480,7 +482,7 @@ class Journal:
         if self.grant:
             found.append(CommitGrant(CommitId(self.grant)))
         found += self.authority.grants_of(self._hand.signer.device)
-        return list(dict.fromkeys(found))
+        return self.authority.preferring(role, dict.fromkeys(found))
 
     def _insert_own(
         self,

@@ -114,5 +114,7 @@ class _Reading:
                 del self._wanted[commit]
                 turns = journal.turns_of(sealed)
                 hidden = journal.visibility.hidden_before(commit)
-                self._commits.append(FoldCommit(commit, turns, hidden))
+                self._commits.append(
+                    FoldCommit(commit, turns, hidden, journal.visibility.role_in(commit))
+                )
         self._read(step)
