@@ -65,6 +65,7 @@ soak: $(READY) ## the tests that take long, fuzzing among them
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/fuzz/atheris.txt \
 	    || echo "ATHERIS CANNOT BE INSTALLED HERE: fuzzing will NOT be guided by coverage"
 	$(PY) -m pytest -m soak --timeout 3600
+	COMITY_LONG_LOG=100000 $(PY) -m pytest tests/attacks/test_floods.py -k test_07 --timeout 3600
 
 mutants: $(READY) ## plant bugs in the runtime, and see which oracle of the fault lab finds each
 	$(PY) -m tests.chaos.mutants
