@@ -37,6 +37,7 @@ def main(name: str, count: str) -> None:
     )
     with watched:
         importlib.import_module("tests.fuzz.targets_outside")
+        importlib.import_module("tests.fuzz.targets_between")
         targets = importlib.import_module("tests.fuzz.targets").TARGETS
     target = targets[name]
     if not count.isdigit():

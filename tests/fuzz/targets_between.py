@@ -1,0 +1,115 @@
+"""The targets of `tests.fuzz` that read what goes between actors: letters, links, rules.
+
+Owns: as `tests.fuzz.targets`, whose list it adds to. Import it for that effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import Final
+
+from comity.api.joining import read_invite
+from comity.base.canonical import Malformed
+from comity.base.clock import Wall
+from comity.base.endings import Ending
+from comity.base.errors import Rejected, UsageError
+from comity.base.ids import DeviceId, Topic
+from comity.crdt import rules
+from comity.node import rows
+from comity.protocol.capability import RefLink, format_link, parse_link
+from comity.protocol.envelope import (
+    CHAIN_BYTES,
+    GRANT_BYTES,
+    SHAPE_BYTES,
+    CallHead,
+    Letter,
+    ReplyHead,
+    decode_envelope,
+    encode_envelope,
+)
+from tests.fuzz.targets import target
+
+_WORDS: Final = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+
+
+@cache
+def _envelopes() -> tuple[bytes, ...]:
+    grant, shape, link = bytes(GRANT_BYTES), bytes(range(SHAPE_BYTES)), bytes(CHAIN_BYTES)
+    tell = CallHead(grant, "add", shape)
+    ask = CallHead(
+        grant, "add", shape, wants_reply=True, deadline=Wall(1 << 41), chain=(link, link)
+    )
+    letters: tuple[Letter, ...] = (
+        (tell, b"milk"), (tell, b""), (ask, bytes(200)), (ReplyHead(7, Ending(0)), b"x"),
+    )  # fmt: skip
+    return (
+        encode_envelope(1, bytes(32), 0, letters[:1]),
+        encode_envelope(9, bytes(range(32)), 300, letters),
+    )
+
+
+@target(lambda: list(_envelopes()))
+def envelope(data: bytes) -> object:
+    """Letters of a peer: `Rejected`, or what is written back as it came."""
+    found = decode_envelope(data)
+    if isinstance(found, Rejected):
+        return found
+    written = encode_envelope(found.first, found.prev, found.ack, found.letters)
+    again = decode_envelope(written)
+    assert again == found
+    return None
+
+
+def _links() -> list[bytes]:
+    device, topic = DeviceId(bytes(range(32))), Topic(bytes(32))
+    plain = RefLink(device, topic, bytes(16), ())
+    far = RefLink(device, topic, bytes(range(16)), ("127.0.0.1:1", "host.example:65535"))
+    return [format_link(each).encode() for each in (plain, far)]
+
+
+@target(_links)
+def link(data: bytes) -> object:
+    """A link to an actor, as somebody typed it: `UsageError`, or the one way to write it."""
+    text = data.decode("utf-8", "replace")
+    try:
+        found = parse_link(text)
+    except UsageError as error:
+        return error
+    assert format_link(found) == "".join(text.split())
+    return None
+
+
+@target(lambda: [_WORDS.encode(), b"apple-river-42", b"comity:abc", b"lega winn than year"])
+def invite_words(data: bytes) -> object:
+    """Words or a code in place of a link: `UsageError`, or an invite."""
+    with contextlib.suppress(UsageError):
+        return read_invite(data.decode("utf-8", "replace"), "127.0.0.1:7400")
+    return None
+
+
+@cache
+def _rules() -> tuple[bytes, ...]:
+    plain = (rules.Owner, rules.OwnKey, rules.AppendOnly, rules.Role("admin"))
+    bounds = (rules.MaxLength(80), rules.Between(0, 10), rules.OneOf("a", 1, None))
+    both = rules.AllOf((rules.Owner, rules.AnyOf((rules.MaxLength(3), rules.Role("writer")))))
+    return tuple(map(rules.encode_rule, (*plain, *bounds, both)))
+
+
+@target(lambda: list(_rules()))
+def rule(data: bytes) -> object:
+    """A field's rule in a genesis: `Malformed`, or one that is written back as it came."""
+    try:
+        found = rules.decode_rule(data)
+    except Malformed as error:
+        return error
+    assert rules.decode_rule(rules.encode_rule(found)) == found
+    return None
+
+
+@target(lambda: [rows.encode_run((1, 2, 5), b"run"), rows.encode_run((70_000,), bytes(300))])
+def run_row(data: bytes) -> object:
+    """A row of cold history: `Malformed`, which the store's owner is told of, or numbers."""
+    with contextlib.suppress(Malformed):
+        return rows.decode_run(data)
+    return None
