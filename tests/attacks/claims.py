@@ -34,6 +34,8 @@ __all__ = [
     "claim",
     "command",
     "enter",
+    "epoch_of",
+    "epochs_of",
     "expel",
     "journal_of",
     "lines",
@@ -153,3 +155,15 @@ def enter(name: str, amount: int = 1) -> bytes:
     cell.fold(Fold(cell.topic, 1, 0, Graph()))
     outcome, _ = cell.run(actor_type.message(Ledger.enter, (name, amount), {}))
     return outcome.operations
+
+
+def epoch_of(ref: SimRef[Any], commit: int) -> CommitId:
+    """Return the epoch that an accepted commit is sealed under, or makes."""
+    journal = journal_of(ref)
+    assert journal.authority is not None
+    return journal.graph.id_of(journal.authority._epochs[commit])
+
+
+def epochs_of(ref: SimRef[Any]) -> tuple[CommitId, ...]:
+    """Return the epochs whose keys a node holds, ascending."""
+    return tuple(epoch for epoch, _ in journal_of(ref).epochs.held)

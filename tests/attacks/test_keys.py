@@ -7,14 +7,10 @@ from typing import Any
 
 import pytest
 
-from comity.base.clock import HOUR, Wall
+from comity.base.clock import Wall
 from comity.base.errors import Reason
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.limits import KEYS_A_MINUTE_MAX, KEYS_ASKED_MAX
-from comity.crypto.hashing import blake2b
-from comity.crypto.keys import Identity, KeyPair
-from comity.crypto.symbolic import Symbolic
-from comity.log import build as build_module
 from comity.log.build import SealedCommit
 from comity.log.entries import AddEntry, EpochEntry, Role, TurnEntry
 from comity.log.graph import Graph
@@ -22,9 +18,7 @@ from comity.log.inner import Inner, encode_inner
 from comity.log.seal import ContentKey, seal, sign_beside
 from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
 from comity.node import admission as admission_module
-from comity.node import epochs as epochs_module
 from comity.node import journal as journal_module
-from comity.node import replica as replica_module
 from comity.node.epochs import Epochs, Prekeys
 from comity.node.key_requests import KeyRequests
 from comity.node.replica import Replica
@@ -33,7 +27,7 @@ from comity.node.syncing import Syncing
 from comity.wire import codec as codec_module
 from comity.wire import records
 from comity.wire.records import Commit
-from comity_chaos.sim import Sim, SimRef
+from comity_chaos.sim import Sim
 from tests.attacks.attacker import Attacker, accomplice, stage
 from tests.attacks.claims import (
     agree,
@@ -42,6 +36,8 @@ from tests.attacks.claims import (
     both,
     claim,
     enter,
+    epoch_of,
+    epochs_of,
     expel,
     journal_of,
     lines,
@@ -49,13 +45,6 @@ from tests.attacks.claims import (
     replica_of,
 )
 from tests.node.ledger import Ledger
-
-
-def _epoch_of(ref: SimRef[Any], commit: int) -> CommitId:
-    """Return the epoch that an accepted commit is sealed under, or makes."""
-    journal = journal_of(ref)
-    assert journal.authority is not None
-    return journal.graph.id_of(journal.authority._epochs[commit])
 
 
 @both
@@ -90,7 +79,7 @@ def test_17_wrong_wraps(lie: str, *, defended: bool, monkeypatch: pytest.MonkeyP
         first = graph.index_of(made.id)
         claim(first is not None, "the commit stands")
         for commit in range((first or 0) + 1, len(graph)):
-            claim(_epoch_of(a, commit) != made.id, "nothing is sealed under it")
+            claim(epoch_of(a, commit) != made.id, "nothing is sealed under it")
         claim("bad epoch" in [report.what for report in a.node.reports], "its owner is told")
 
 
@@ -204,14 +193,10 @@ def test_17_a_removed_device_asks(*, defended: bool, monkeypatch: pytest.MonkeyP
         a = refs[0]
         asked = mallory.line_to(a)
         expel(sim, a, mallory.device)
-        mallory.say(asked, records.KeyRequest(mallory.tag(asked), _epochs_of(a)))
+        mallory.say(asked, records.KeyRequest(mallory.tag(asked), epochs_of(a)))
         sim.run(5)
         told = [r for _, r in mallory.heard if isinstance(r, records.Keys)]
         claim(not told, "no key is told to who was removed")
-
-
-def _epochs_of(ref: SimRef[Any]) -> tuple[CommitId, ...]:
-    return tuple(epoch for epoch, _ in journal_of(ref).epochs.held)
 
 
 def _tells_all(
@@ -221,39 +206,11 @@ def _tells_all(
     return tuple((epoch, held[epoch]) for epoch in epochs)
 
 
-@both
-def test_17_a_newcomer_asks_somebody_else(
-    *, defended: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not its host tells it keys before two others are heard: one may know of a removal."""
-    if not defended:
-        monkeypatch.setattr(replica_module, "_HEARD_MIN", 0)
-    breaks = "nobody else tells a newcomer keys at once"
-    with attack(defended=defended, breaks=breaks), Sim(seed=413, nodes=4) as sim:
-        refs = sim.share(Ledger)
-        agree(sim, refs)
-        trent = Attacker(sim, "trent")
-        trent.join(refs[0])
-        trent.connect(*refs)
-        agree(sim, refs)
-        asked = trent.line_to(refs[1])
-        trent.say(asked, records.KeyRequest(trent.tag(asked), _epochs_of(refs[1])))
-        sim.run(2)
-        told = [line for line, r in trent.heard if isinstance(r, records.Keys)]
-        claim(asked not in told, "nobody else tells a newcomer keys at once")
-        sim.run(120)
-        asked = trent.line_to(refs[1])
-        trent.say(asked, records.KeyRequest(trent.tag(asked), _epochs_of(refs[1])))
-        sim.run(2)
-        told = [line for line, r in trent.heard if isinstance(r, records.Keys)]
-        assert asked in told, "it is told when they have been heard"
-
-
 def test_17_a_member_is_told_what_it_asks_for() -> None:
     """Of the epochs asked for, those that are held; so many a minute, and no more."""
     with stage(412) as (sim, refs, mallory):
         line = mallory.line_to(refs[0])
-        (held, *_) = _epochs_of(refs[0])
+        (held, *_) = epochs_of(refs[0])
         lacking = [CommitId(number.to_bytes(32, "big")) for number in range(KEYS_ASKED_MAX - 1)]
         ask = records.KeyRequest(mallory.tag(line), (*lacking, held))
         for _ in range(KEYS_A_MINUTE_MAX // KEYS_ASKED_MAX + 3):
@@ -324,42 +281,6 @@ def test_17_a_prekey_put_in_anothers_place(
             claim(b.node.running()[0].device in own, "its first commit gives its prekey")
 
 
-@both
-def test_17_more_readers_than_an_epoch_has_room_for(
-    *, defended: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An admin adds so many devices that no commit holds a wrap for each; all read on.
-
-    The bounds are those of the tests: of 4 readers, and of as many bytes as 16 wraps take.
-    """
-    monkeypatch.setattr(build_module, "COMMIT_BYTES_MAX", 1300)
-    monkeypatch.setattr(journal_module, "READERS_MAX", 4 if defended else 1 << 20)
-    with (
-        attack(defended=defended, breaks="the caller bounds drafts and readers"),
-        stage(412, role=Role.ADMIN, roles=[Role.ADMIN, Role.WRITER]) as (sim, refs, mallory),
-    ):
-        a = refs[0]
-        trent = accomplice(sim, a, refs, "trent")
-        for number in range(20):
-            mallory.push(a, [mallory.sent(mallory.make(mallory.draft(_stranger(number))))])
-            agree(sim, refs)
-        expel(sim, a, trent.device)
-        agree(sim, refs)
-        for ref in refs:
-            ref.tell(Ledger.enter, f"after, by {ref.node.index}", 1)
-            agree(sim, refs)
-        claim(all(len(lines(ref)) == 3 for ref in refs), "every member reads on")
-        graph = journal_of(a).graph
-        assert _epoch_of(a, len(graph) - 1) != _epoch_of(a, 0)
-
-
-def _stranger(number: int) -> AddEntry:
-    secret = blake2b(b"%d" % number, person=b"stranger")
-    crypto = Symbolic()
-    prekey = KeyPair(crypto, secret).public
-    return AddEntry(Identity(crypto, secret).device, Role.READER, prekey)
-
-
 def _newest_add(
     self: Prekeys, devices: Iterable[DeviceId], _graph: Graph, within: Callable[[int], bool]
 ) -> tuple[bytes, ...]:
@@ -411,7 +332,7 @@ def test_18_two_removals_at_once(*, defended: bool, monkeypatch: pytest.MonkeyPa
             agree(sim, refs)
         rotated = 0
         for commit in range(merged, len(graph)):
-            epoch = graph.index_of(_epoch_of(a, commit))
+            epoch = graph.index_of(epoch_of(a, commit))
             assert epoch is not None
             rotated += epoch == commit
             past = all(graph.is_before(removal, epoch) for removal in removals)
@@ -451,7 +372,7 @@ def test_18_an_epoch_of_who_is_removed_later(
             agree(sim, refs)
             b.tell(Ledger.enter, "before", 1)
             agree(sim, refs)
-            used = _epoch_of(a, len(journal_of(a).graph) - 1) == made.id
+            used = epoch_of(a, len(journal_of(a).graph) - 1) == made.id
             claim(used or wrapped != "to all", "until then it is an epoch like another")
             claim(not (used and defended) or wrapped == "to all", "his own wrap is missed")
         expel(sim, a, mallory.device)
@@ -466,7 +387,7 @@ def test_18_an_epoch_of_who_is_removed_later(
             agree(sim, refs)
         assert len(graph) >= removed + 3
         for commit in range(removed, len(graph)):
-            key = journal_of(a).epochs.key(_epoch_of(a, commit))
+            key = journal_of(a).epochs.key(epoch_of(a, commit))
             known = key is None or key.key in mallory.keys.values()
             claim(not known, "he cannot read what comes after")
 
@@ -577,40 +498,3 @@ def test_17_more_epochs_than_a_welcome_holds(
         claim(answer.reason is Reason.QUOTA, "it is told why")  # type: ignore[union-attr]
         refs[0].tell(Ledger.enter, "on", 1)
         agree(sim, refs)
-
-
-@both
-@pytest.mark.parametrize("worn", ["an hour", "its share of commits"])
-def test_a_worn_key_is_replaced(
-    worn: str, *, defended: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever writes next makes another, once; whoever was away reads both; nobody stalls."""
-    if not defended:
-        monkeypatch.setattr(journal_module, "is_worn", always(answer=False))
-    if worn == "an hour":
-        monkeypatch.setattr(epochs_module, "EPOCH_AGE_MAX", HOUR)
-    else:
-        monkeypatch.setattr(epochs_module, "EPOCH_COMMITS_MAX", 12)
-    with attack(defended=defended, breaks="another key"), Sim(seed=411, nodes=3) as sim:
-        refs = sim.share(Ledger, roles=[Role.ADMIN, Role.WRITER, Role.READER])
-        a, b, _ = refs
-        graph = journal_of(a).graph
-        first = _epoch_of(a, 0)
-        _write(sim, refs, 2)
-        claim(_epoch_of(b, len(graph) - 1) == first, "a fresh key stays")
-        for _ in range(4):
-            sim.run(1000)
-            _write(sim, refs, 1)
-        made = [each for each in range(len(graph)) if _epoch_of(a, each) == graph.id_of(each)]
-        claim(len(made) > 1, "another key")
-        assert len(made) == 2
-        assert _epoch_of(a, len(graph) - 1) == graph.id_of(made[1])
-
-
-def _write(sim: Sim, refs: Sequence[SimRef[Ledger]], count: int) -> None:
-    """Let both writers enter lines in turn, each after it has seen the one before."""
-    for number in range(count):
-        for writer in refs[:2]:
-            name = f"{len(journal_of(writer).graph)}.{number}"
-            writer.tell(Ledger.enter, name, number)
-            agree(sim, refs)
