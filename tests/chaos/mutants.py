@@ -391,7 +391,12 @@ MUTANTS = (
         seed=17,
     ),
     Mutant(
-        "fork: first kept", _first_of_fork, "fork-chain", ("liveness", "structure"), byzantine=1
+        "fork: first kept",
+        _first_of_fork,
+        "fork-chain",
+        ("liveness", "structure"),
+        byzantine=1,
+        seed=13,
     ),
     Mutant(
         "dedup only in memory", _drafts_stay, "process", ("durability", "numbering", "recovery")
