@@ -129,6 +129,8 @@ def run_command(
     if request.report and campaign.failure is not None and campaign.first is not None:
         before = campaign.first.plan.size
         text += f"\n{_reported(campaign.failure, scenario, Path(request.report), before)}"
+    elif request.report:
+        text += "\nNothing failed, so there is no report."
     return Said(text, campaign.verdict)
 
 

@@ -171,6 +171,9 @@ def test_two_devices_share_by_invite(
     assert sorted(member["role"] for member in members) == ["admin", "writer"]
     used = comity("join", link, TODO, "--store", late, OPEN)
     assert (used.returncode, "the invite was used already" in used.stderr) == (2, True)
+    assert not late.exists(), "a store of nothing would begin an app of its own"
+    hosted = comity("run", TODO, "--join", link, "--store", late, OPEN)
+    assert (hosted.returncode, late.exists()) == (2, False)
     (theirs,) = [member["device"] for member in members if not member["this"]]
     removed = comity("remove", theirs[:8], "--store", store)
     assert removed.returncode == 0, removed.stderr

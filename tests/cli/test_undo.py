@@ -23,6 +23,16 @@ def test_the_newest_turn_is_undone_and_redone(comity: Run, tmp_path: Path) -> No
     turns = json.loads(listed.stdout)["turns"]
     assert [each["visible"] for each in turns][-2:] == [True, False]
     assert undone.stdout == f"undone: turn {turns[-1]['turn']}\n"
+    short = comity("history", TODO, "--store", store, OPEN).stdout.splitlines()[-1].split()[0]
+    assert turns[-1]["turn"].startswith(short.partition(".")[0])
+    assert len(short) == 14
+    already = comity("undo", short, "--store", store, OPEN)
+    assert already.returncode == 2
+    assert comity("why", short, "--store", store, OPEN).stdout.startswith("Commit ")
+    unknown = comity("undo", "0123456789", "--store", store, OPEN)
+    assert "0 commits" in unknown.stderr
+    nowhere = comity("history", "--store", tmp_path / "nowhere", OPEN)
+    assert "there is no store at" in nowhere.stderr
     assert "(hidden)" in comity("history", TODO, "--store", store, OPEN).stdout
     assert comity("redo", "--store", store, OPEN).stdout.startswith("redone: turn ")
     assert "eggs" in comity("snapshot", TODO, "--store", store, OPEN).stdout

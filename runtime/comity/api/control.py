@@ -28,10 +28,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from comity.api.finding import id_prefix
 from comity.api.inspection import Inspection
 from comity.api.text import message_from_words, plain
 from comity.base.errors import ComityError, UsageError, WorldError
-from comity.base.ids import Topic, short
+from comity.base.ids import ID_BYTES, Topic, short
 from comity.crypto.hashing import PERSON_DIGEST, blake2b
 from comity.node.commands import TurnId
 
@@ -49,6 +50,9 @@ __all__ = ["Control"]
 _REPLY_SECONDS: Final = 30.0
 """A message that a command sends is answered by then, or its effect is called unknown."""
 
+
+_TURNS_SOUGHT: Final = 10_000
+"""Commits among which the beginning of an id is sought, the newest: some seconds at worst."""
 
 _HOURS_MAX: Final = 8784
 """So long may an invite stay open: a leap year."""
@@ -73,7 +77,7 @@ class Control:
             "join": self._join,
             "members": self._members,
             "remove": self._remove,
-            "why": lambda request: {"why": self._node.why(request.text("commit"))},
+            "why": lambda request: {"why": self._node.why(_commit_of(request))},
             "describe": inspection.describe,
             "log": inspection.log,
             "edit": inspection.edit,
@@ -173,7 +177,7 @@ class Control:
 
     def _undo(self, request: Request) -> dict[str, Any]:
         topic, named = self._held(request), request.maybe("turn")
-        turn = None if named is None else TurnId.parse(named)
+        turn = None if named is None else self._turn(topic, named)
         act = self._node.undo if request.text("do") == "undo" else self._node.redo
         return {"actor": topic.hex(), "turn": str(act(topic, turn))}
 
@@ -192,14 +196,31 @@ class Control:
         return {"actor": ref.topic.hex(), "turns": turns}
 
     def _at(self, request: Request) -> dict[str, Any]:
-        ref, turn = self._open_actor(request), TurnId.parse(request.text("turn"))
+        ref = self._open_actor(request)
+        turn = self._turn(ref.topic, request.text("turn"))
         state = {name: plain(value) for name, value in ref.at(turn).items()}
         return {"actor": ref.topic.hex(), "turn": str(turn), "state": state}
 
     def _restore(self, request: Request) -> dict[str, Any]:
-        ref, turn = self._open_actor(request), TurnId.parse(request.text("turn"))
+        ref = self._open_actor(request)
+        turn = self._turn(ref.topic, request.text("turn"))
         fields = list(ref.restore(turn))
         return {"actor": ref.topic.hex(), "turn": str(turn), "fields": fields}
+
+    def _turn(self, topic: Topic, text: str) -> TurnId:
+        """Return the turn that is named in full, or by the beginning of its commit's id."""
+        commit, _, index = text.lower().partition(".")
+        if len(commit) == 2 * ID_BYTES:
+            return TurnId.parse(text)
+        id_prefix(commit, "turn: take an id of `comity history`, or the beginning of one")
+        newest = self._node.log(topic, _TURNS_SOUGHT)
+        found = [each.id for each in newest if each.id.hex().startswith(commit)]
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found)} commits of actor {short(topic)} begin with {commit!r}: take "
+                f"{'more digits' if found else 'an id'} of `comity history`"
+            )
+        return TurnId.parse(f"{found[0].hex()}.{index or 0}")
 
     def _adopt(self, request: Request) -> dict[str, Any]:
         topic = self._held(request)
@@ -251,6 +272,11 @@ class Control:
         raise UsageError(
             f"this store holds {len(found)} actors{named} ({known or 'none at all'}): {fix}"
         )
+
+
+def _commit_of(request: Request) -> str:
+    """Return a commit's id, also where a turn of it is named."""
+    return request.text("commit").lower().partition(".")[0]
 
 
 class Request:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from comity.api.node import Node
     from comity.node.effects import Report
 
-__all__ = ["serve"]
+__all__ = ["heed_stops", "serve"]
 
 _QUIET: Final = frozenset(
     {"accepted", "delayed", "delivered", "even", "left out", "synced", "unmatched"}
@@ -41,8 +41,18 @@ _SECOND_LINK: Final = "another link to the same device"
 _LOOK_SECONDS: Final = 0.5
 
 
-def serve(node: Node, *, until_eof: bool = False) -> None:
-    """Print what happens until the node is to stop. Raises: what stopped the node itself."""
+def heed_stops(node: Node) -> threading.Event:
+    """Let `comity stop` end this node from now on; return what tells `serve` that it did."""
+    stopped = threading.Event()
+    node.on_shutdown(stopped.set)
+    return stopped
+
+
+def serve(node: Node, stopped: threading.Event, *, until_eof: bool = False) -> None:
+    """Print what happens until the node is to stop. Raises: what stopped the node itself.
+
+    stopped: of `heed_stops`, for whoever asked before this was called.
+    """
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def stop(_signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -62,6 +72,8 @@ def serve(node: Node, *, until_eof: bool = False) -> None:
 
     node.on_report(report)
     node.on_shutdown(stop)
+    if stopped.is_set():
+        stop()
     before = signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)  # for good: closing is not interrupted by another one
     if until_eof:

@@ -1,7 +1,8 @@
 """Options that several commands share, and the store that is used when none is named.
 
 Owns: their names, defaults and help. May not know: what commands do with them. This is the
-only layer that reads the environment: COMITY_STORE names a store.
+only layer that reads the environment: COMITY_STORE names a store, COMITY_PASSPHRASE_FILE
+what unlocks it.
 Source: STYLE 'Config'.
 """
 
@@ -40,6 +41,7 @@ def access_options(command: F) -> F:
     )  # fmt: skip
     @click.option(
         "--passphrase-file", metavar="FILE", type=click.Path(path_type=Path),
+        envvar="COMITY_PASSPHRASE_FILE", show_envvar=True,
         help="A file whose first line unlocks the store; else the OS keyring, or a prompt.",
     )  # fmt: skip
     @click.option(

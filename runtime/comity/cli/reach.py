@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from comity.base.clock import SECOND, Duration
-from comity.base.errors import LinkError, StoreError, UsageError
+from comity.base.errors import ComityError, LinkError, StoreError, UsageError
 from comity.cli.unlock import unlock
 from comity.drivers.control import control_call
 from comity.drivers.lock import StoreLock
-from comity.drivers.store import CONTROL_FILE, LOCK_FILE, VAULT_FILE
+from comity.drivers.store import CONTROL_FILE, LOCK_FILE, STORE_FILE, VAULT_FILE
 
 if TYPE_CHECKING:
     from comity.actor.actor import Actor
     from comity.api.node import Node
     from comity.cli.options import Access
 
-__all__ = ["Ask", "ask_opened", "open_node", "reach", "running"]
+__all__ = ["Ask", "ask_opened", "open_node", "reach", "running", "unmade_if_refused"]
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one request to a node and returns its answer."""
@@ -95,17 +95,21 @@ def reach(
     if ask is not None:
         yield ask
         return
-    if not (access.store / VAULT_FILE).exists():
-        raise UsageError(
-            f"there is no store at {access.store}: name another with --store, or make one with "
-            "`comity run TARGET` or `comity join LINK TARGET`"
-        )
+    _must_be_there(access)
     from comity.api.control import Control
 
     with open_node(access, listen=None, online=not looks) as node:
         if actor_class is not None:
             node.open(actor_class, actor)
         yield Control(node).handle
+
+
+def _must_be_there(access: Access) -> None:
+    if not (access.store / VAULT_FILE).exists():
+        raise UsageError(
+            f"there is no store at {access.store}: name another with --store, or make one with "
+            "`comity run TARGET` or `comity join LINK TARGET`"
+        )
 
 
 def ask_opened(
@@ -124,6 +128,7 @@ def ask_opened(
 
     actor_class = None if target is None else load_actor(target)
     if actor_class is None and running(access.store) is None:
+        _must_be_there(access)
         raise UsageError(
             f"no node runs on {access.store}, so the class of the actor is needed to read it: "
             "name it as TARGET"
@@ -132,6 +137,25 @@ def ask_opened(
         request = {**request, "actor": actor}
     with reach(access, actor_class=actor_class, actor=actor, looks=looks) as ask:
         return ask(request)
+
+
+@contextmanager
+def unmade_if_refused(access: Access) -> Generator[None]:
+    """Take away a store that was made for a join which failed: it would begin another app.
+
+    Around everything that has the store open. One that was there before stays.
+    """
+    was_there = (access.store / VAULT_FILE).exists()
+    try:
+        yield
+    except ComityError:
+        if not was_there and access.store.is_dir():
+            for name in (VAULT_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm"):
+                (access.store / name).unlink(missing_ok=True)
+            (access.store / LOCK_FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody keeps other things there
+                access.store.rmdir()
+        raise
 
 
 def open_node(

@@ -69,11 +69,17 @@ def snapshot_lines(snapshot: dict[str, Any]) -> list[str]:
 def history_lines(turns: list[dict[str, Any]]) -> list[str]:
     """Write turns, one a line: the first word is what `comity undo` takes."""
     return [
-        f"{each['turn']}  {each['time'][:19]}  {each['author'][:8]}  "
+        f"{_short_turn(each['turn'])}  {each['time'][:19]}  {each['author'][:8]}  "
         + ", ".join(each["fields"])
         + ("" if each["visible"] else "  (hidden)")
         for each in turns
     ]
+
+
+def _short_turn(turn: str) -> str:
+    """Shorten the id of a turn: `comity undo` and the like find it by its beginning."""
+    commit, _, index = turn.partition(".")
+    return f"{commit[:12]}.{index}"
 
 
 def status_lines(status: dict[str, Any], store: Path) -> list[str]:

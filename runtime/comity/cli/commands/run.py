@@ -7,7 +7,7 @@ values are parsed or shown.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,9 +117,12 @@ def run(  # noqa: PLR0913  (one for each option)
     """
     if method is not None and method.startswith("-"):
         raise click.NoSuchOption(method)
+    from comity.api.joining import read_invite
     from comity.cli.target import load_actor
 
     wanted = Wanted(target, load_actor(target), link, actor, create, at)
+    if link is not None:
+        read_invite(link, at)  # before anybody is asked for a passphrase
     if method is not None:
         _send(access, wanted, method, words, relays=relays, as_json=as_json)
     else:
@@ -141,7 +144,7 @@ def join(*, access: Access, link: str, target: str, at: str | None, as_json: boo
     inviter must be running. Afterwards `comity run TARGET` hosts it here.
     """
     from comity.api.joining import read_invite
-    from comity.cli.reach import open_node, running
+    from comity.cli.reach import open_node, running, unmade_if_refused
     from comity.cli.show import print_json, quoted
     from comity.cli.target import load_actor
 
@@ -155,7 +158,7 @@ def join(*, access: Access, link: str, target: str, at: str | None, as_json: boo
             return
         click.echo(f"joined actor {topic[:8]}: the node that runs on {access.store} syncs it")
         return
-    with open_node(access, listen=None) as node:
+    with unmade_if_refused(access), open_node(access, listen=None) as node:
         ref, how = _open(node, wanted)
         if as_json:
             print_json({"actor": ref.topic.hex()})
@@ -182,11 +185,12 @@ def relay(
     until_eof: bool,
 ) -> None:
     """Keep sealed changes for devices that are offline. A relay can read none of them."""
-    from comity.cli.hosting import serve
+    from comity.cli.hosting import heed_stops, serve
     from comity.cli.reach import open_node
 
     where = listen if advertise is None else (listen, advertise)
     with open_node(access, listen=where, relay=True) as node:
+        stopped = heed_stops(node)
         click.echo(f"relay at {node.address}, device {node.device.hex()}")
         at = advertise or str(node.address)
         if at.rpartition(":")[0] in {"0.0.0.0", "[::]"}:  # noqa: S104  (compared, not bound)
@@ -194,7 +198,7 @@ def relay(
         click.echo(f"use it with:  comity run TARGET --relay {at}")
         click.echo("what it keeps is sealed: it knows sizes and times, never a word")
         with _measured(node, metrics):
-            serve(node, until_eof=until_eof)
+            serve(node, stopped, until_eof=until_eof)
 
 
 def _send(
@@ -260,18 +264,22 @@ def _host(
     until_eof: bool,
 ) -> None:
     """Host the actor, and serve its page, until the node is stopped."""
-    from comity.cli.hosting import serve
+    from comity.cli.hosting import heed_stops, serve
     from comity.cli.pages import page_of_app
-    from comity.cli.reach import open_node
+    from comity.cli.reach import open_node, unmade_if_refused
 
-    with open_node(access, listen=listen, relays=relays) as node:
+    with ExitStack() as stack:
+        if wanted.link is not None:
+            stack.enter_context(unmade_if_refused(access))
+        node = stack.enter_context(open_node(access, listen=listen, relays=relays))
+        stopped = heed_stops(node)
         ref, how = _open(node, wanted)
         with page_of_app(node, ref, port=shown.port) as site:
             _introduce(node, ref, how, wanted.target, None if site is None else site.url)
             if site is not None and shown.opens:
                 click.launch(site.url)
             with _measured(node, shown.metrics):
-                serve(node, until_eof=until_eof)
+                serve(node, stopped, until_eof=until_eof)
 
 
 @contextmanager
@@ -321,9 +329,10 @@ def _introduce(node: Node, ref: Ref[Actor], how: str, target: str, page: str | N
     """Print what somebody needs to know who sees this for the first time."""
     from comity.api.text import signatures
     from comity.cli.show import quoted
+    from comity.log.entries import Role
 
     store = f"--store {quoted(node.path)}"
-    status = node.status()
+    status, members = node.status(), ref.members()
     messages = signatures(ref.actor_type)
     first = next(iter(sorted(ref.actor_type.methods)), "METHOD")
     app = quoted(Path(target))
@@ -336,8 +345,14 @@ def _introduce(node: Node, ref: Ref[Actor], how: str, target: str, page: str | N
         ("actor", ref.topic.hex()),
         ("device", status.device.hex()),
         *_reachable(status.address, node.address),
-        ("invite", f"comity invite writer {store}"),
-        ("", f"comity run {app} --join LINK        (on the other device)"),
+        *(
+            [
+                ("invite", f"comity invite writer {store}"),
+                ("", f"comity run {app} --store ... --join LINK    (on the other device)"),
+            ]
+            if any(each.device == status.device and each.role is Role.ADMIN for each in members)
+            else [("invite", "only an admin of it can let others in")]
+        ),
         ("send", f"comity run {app} {store} {first} ..."),
         ("look", f"comity status {store}"),
         *(("" if place else "messages", each) for place, each in enumerate(messages)),
