@@ -393,9 +393,10 @@ class Attacker:
         return line
 
     def answers(self, line: Line) -> list[Record]:
-        """Return the welcomes and refusals that a line brought."""
+        """Return the welcomes, and the refusals of no actor, that a line brought."""
         kinds = (records.Welcome, records.Refusal)
-        return [r for on, r in self.heard if on is line and isinstance(r, kinds)]
+        found = [r for on, r in self.heard if on is line and isinstance(r, kinds)]
+        return [r for r in found if isinstance(r, records.Welcome) or not r.tag]
 
     # Forging
 

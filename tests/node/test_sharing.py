@@ -199,6 +199,28 @@ def test_an_invite_lets_one_device_in() -> None:
         sim.join(sim.nodes[1], link)
 
 
+def test_who_was_removed_while_away_is_told() -> None:
+    """By whom it meets, once for each time; who was never let in is told nothing."""
+    with Sim(seed=18, nodes=4) as sim:
+        a, b, c, d = sim.share(Ledger)
+        sim.settle()
+        sim.cut([b], [a, c, d])
+        sim.remove(a, b)
+        sim.run(5)
+        before = len(b.node.reports)
+        sim.heal()
+        sim.run(120)
+        told = [each for each in b.node.reports[before:] if each.what == "told"]
+        assert told
+        assert {each.topic for each in told} == {b.topic}
+        assert all("this device was removed from actor" in each.detail for each in told)
+        for ref in (a, c, d):
+            assert "told" not in [each.what for each in ref.node.reports]
+        c.tell(Ledger.enter, "after", 1)
+        sim.run(5)
+        assert "after" not in b.state["lines"]  # type: ignore[operator]
+
+
 def test_an_invite_whose_host_is_off_says_so() -> None:
     """Joining fails with the address that was tried and what to do."""
     with Sim(seed=17, nodes=2) as sim:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import assert_never
 
 from comity.actor.fold import Folded
-from comity.base.errors import Rejected, UsageError
+from comity.base.errors import Reason, Rejected, UsageError
 from comity.base.ids import CommitId, DeviceId, Token, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.log.entries import RemoveEntry, Role
@@ -241,6 +241,10 @@ class Desk:
             self.links.say(link, Peers(((self.device, self._address),)), step)
         self.syncing.opened(link, step)
         self.delivery.opened(link, step)
+        for topic, replica in self._replicas.items():
+            if link.purpose is not Purpose.RELAY and _has_removed(replica, link.peer):
+                tag = link.open_session().tag(topic)
+                self.links.say(link, Refusal(Reason.NO_GRANT, "removed", tag), step)
 
     def heard(self, link: Link, record: Record, step: Step) -> Rejected | None:
         """A record came."""
@@ -266,9 +270,17 @@ class Desk:
                 link.admitted = True
                 self._admission.refused(link, Rejected(reason, detail), step)
                 step.report("told", device=link.peer, refusal=Rejected(reason, detail))
+            case Refusal(Reason.NO_GRANT, _, tag, ()) if topic := self._named(link, tag):
+                said = f"this device was removed from actor {short(topic)} while it was away"
+                step.report("told", topic=topic, device=link.peer, detail=said)
             case _:
                 return self.syncing.heard(link, record, step)
         return None
+
+    def _named(self, link: Link, tag: bytes) -> Topic | None:
+        """Return the actor held here that a tag names on a link."""
+        session = link.open_session()
+        return next((topic for topic in self._replicas if session.tag(topic) == tag), None)
 
     def closed(self, link: Link, why: str, step: Step) -> None:
         """A link is gone."""
@@ -571,3 +583,11 @@ class Desk:
     def _unknown(self, topic: Topic) -> UsageError:
         known = ", ".join(short(held) for held in self._replicas) or "none"
         return UsageError(f"no actor {short(topic)} is held here; held are: {known}")
+
+
+def _has_removed(replica: Replica, device: DeviceId | None) -> bool:
+    """Tell whether a device took part in an actor once, and does no more."""
+    authority = replica.journal.authority
+    if device is None or authority is None or authority.role_of(device) is not None:
+        return False
+    return bool(authority.grants_of(device))
