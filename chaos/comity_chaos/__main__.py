@@ -28,6 +28,7 @@ from comity_chaos.commands import (
     shrink_command,
     trace_command,
 )
+from comity_chaos.plan_file import WORD_PREFIX
 from comity_chaos.runner import Outcome
 
 __all__ = ["main"]
@@ -199,7 +200,8 @@ def _replay(words: Sequence[str]) -> Said:
     """Replay one plan, or several and those in folders; the worst verdict counts."""
     files: list[str] = []
     for word in words:
-        inside = sorted(map(str, Path(word).glob("*.toml"))) if Path(word).is_dir() else [word]
+        folder = not word.startswith(WORD_PREFIX) and Path(word).is_dir()
+        inside = sorted(map(str, Path(word).glob("*.toml"))) if folder else [word]
         if not inside:
             raise UsageError(f"there is no plan in {word}")
         files += inside

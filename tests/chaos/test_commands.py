@@ -13,7 +13,7 @@ import pytest
 
 from comity_chaos.__main__ import main
 from comity_chaos.commands import read_plan
-from comity_chaos.plan import Plan
+from comity_chaos.plan import Plan, Turn
 from comity_chaos.plan_file import dump, to_word
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -51,6 +51,16 @@ def test_run_finds_saves_and_replay_repeats(capsys: Printed, tmp_path: Path) -> 
     assert main(["replay", str(tmp_path / "new")]) == 1
     assert capsys.readouterr().out == alone
     assert "FAIL: invariant: 'everything_has_its_place' does not hold" in alone
+
+
+def test_a_word_longer_than_a_file_name_is_a_plan(capsys: Printed) -> None:
+    """Plans of some things are longer than what a file system takes for a name."""
+    turns = tuple(Turn(100 * n, n % 2, "add", (f"thing {n * n * 7919}",)) for n in range(24))
+    plan = Plan(seed=3, nodes=2, actor="examples/todo/todo.py:Todo", span_ms=3000, turns=turns)
+    word = to_word(plan)
+    assert len(word) > 260
+    assert main(["replay", word]) == 0
+    assert "PASS: no promise was broken." in capsys.readouterr().out
 
 
 def test_replay_takes_a_whole_corpus(capsys: Printed) -> None:
