@@ -362,14 +362,20 @@ class Sim:
 
         Raises: Violation that names the nodes that differ, if they do not agree in time.
         """
-        parts = [ref.part for ref in self._refs if ref.node.up and self._judged(ref.part)]
-        if not parts:
-            self.run(1)
-            return Settled({}, b"", (), 0)
+        found = [ref.part for ref in self._refs if ref.node.up and self._judged(ref.part)]
         self.run(1)
-        if not self._wait(lambda: _agree(parts), Duration(minutes * MINUTE)):
-            raise Violation("liveness", f"after {minutes} minutes {_disagreement(parts)}")
-        first = parts[0]
+
+        def parts() -> list[Part]:
+            """Who meets its own later commits becomes a new device, and no member, by now."""
+            return [part for part in found if self._judged(part)]
+
+        if not parts():
+            return Settled({}, b"", (), 0)
+        if not self._wait(lambda: _agree(parts()), Duration(minutes * MINUTE)):
+            raise Violation("liveness", f"after {minutes} minutes {_disagreement(parts())}")
+        if not parts():
+            return Settled({}, b"", (), 0)
+        first = parts()[0]
         replica = first.replica
         assert replica is not None
         graph = replica.journal.graph
