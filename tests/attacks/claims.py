@@ -115,7 +115,7 @@ def refusal_of(ref: SimRef[Any], commit: CommitId) -> Reason | None:
     """Return why a node refused a commit, if it did."""
     desk = ref.node.running()[0]._desk
     assert desk is not None
-    found = desk._refusals.find(commit)
+    found = desk.refusals.find(commit)
     return None if found is None else found.refusal.reason
 
 

@@ -125,7 +125,7 @@ def test_02_a_bad_copy_first(*, defended: bool, monkeypatch: pytest.MonkeyPatch)
 def _refused_ids(ref: SimRef[Ledger]) -> list[CommitId]:
     desk = ref.node.running()[0]._desk
     assert desk is not None
-    return [kept.commit for kept in desk._refusals.newest(100) if kept.commit is not None]
+    return [kept.commit for kept in desk.refusals.newest(100) if kept.commit is not None]
 
 
 def _with_other_nonce(mallory: Attacker, commit: Commit) -> Commit:
