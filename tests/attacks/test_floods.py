@@ -18,7 +18,7 @@ from comity.log.inner import ChainFacts
 from comity.node import beats as beats_module
 from comity.node import orphans as orphans_module
 from comity.node import pacing
-from comity.node import syncing as syncing_module
+from comity.node import serving as serving_module
 from comity.node.beats import Beats
 from comity.node.journal import Journal
 from comity.node.replica import Replica, Source
@@ -181,8 +181,8 @@ def test_served_bytes_have_a_pace(*, defended: bool, monkeypatch: pytest.MonkeyP
     """Who asks for one commit over and over gets what the bucket holds, and then waits."""
     at_once, rate = 256 * 1024, 16 * 1024
     if defended:
-        monkeypatch.setattr(syncing_module, "SERVED_BYTES_AT_ONCE", at_once)
-        monkeypatch.setattr(syncing_module, "SERVED_BYTES_A_SECOND", rate)
+        monkeypatch.setattr(serving_module, "SERVED_BYTES_AT_ONCE", at_once)
+        monkeypatch.setattr(serving_module, "SERVED_BYTES_A_SECOND", rate)
     breaks = "no more than"
     with attack(defended=defended, breaks=breaks), stage(209) as (sim, refs, mallory):
         a, b, _ = refs

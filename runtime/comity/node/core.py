@@ -291,5 +291,5 @@ class Core:
             else:
                 self._due[topic] = due
         if step.writes:
-            self._desk.syncing.save_cursors(step)
+            self._desk.syncing.cursors.save(step)
         return step.finish()

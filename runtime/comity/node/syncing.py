@@ -1,8 +1,8 @@
 """Syncing: which topics are synced over which links, and the bytes for it.
 
-Owns: the sync machines of all links, by topic, and the way from their words to rows, records
-and replicas. May not know: how one topic is brought into step (`protocol.sync`), who counts
-(`Desk.trusts`).
+Owns: the sync machines of all links, by topic, and the way from their words to records and
+replicas. May not know: how one topic is brought into step (`protocol.sync`), how pages are
+paced (`node.serving`), who counts (`Desk.trusts`).
 
     a side that holds a topic and trusts the peer with it announces its tag, once a link
     a relay is told the topic instead, and announces its tag in answer
@@ -25,21 +25,18 @@ from comity.base.limits import (
     KEYS_A_MINUTE_MAX,
     KEYS_ASKED_MAX,
     REPORTS_KEPT_MAX,
-    SERVED_BYTES_A_SECOND,
-    SERVED_BYTES_AT_ONCE,
     TOPICS_SAID_MAX,
 )
 from comity.base.ports import Entropy
-from comity.node import rows
+from comity.node.cursors import Cursors
 from comity.node.dialer import Purpose
-from comity.node.effects import AwaitRoom, Table
 from comity.node.links import Link, Links
 from comity.node.peer_view import PeerView
 from comity.node.refusals import PASSING
 from comity.node.replica import Replica, Source
+from comity.node.serving import Serving
 from comity.node.shelf import Shelf
 from comity.node.step import Rows, Step
-from comity.protocol.bucket import Bucket
 from comity.protocol.sync import TopicSync
 from comity.protocol.sync_port import (
     Compared,
@@ -54,7 +51,6 @@ from comity.protocol.sync_port import (
     Synced,
     SyncRecord,
     Take,
-    records_of,
 )
 from comity.wire.records import (
     Acknowledge,
@@ -85,9 +81,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Syncing"]
 
-_ROOM_BYTES: Final = 16 * 1024
-"""A page of commits beyond this waits for room on its link before the next one is read."""
-
 _COMPARE_WAIT: Final = Duration(30 * SECOND)
 """Least time between two comparisons of a topic with a peer: a summary each way, 130 bytes."""
 
@@ -96,14 +89,11 @@ class _Table:
     """What one open link has to do with topics."""
 
     __slots__ = (
-        "bucket",
         "farewells",
         "heard",
         "keys_told",
         "machines",
         "said",
-        "served",
-        "straddling",
         "tags",
     )
 
@@ -112,9 +102,6 @@ class _Table:
         self.heard: dict[bytes, None] = {}
         self.tags: dict[bytes, Topic] = {}
         self.machines: dict[Topic, TopicSync] = {}
-        self.served: list[Topic] = []
-        self.straddling: dict[Topic, tuple[int, ...]] = {}
-        self.bucket = Bucket(at_once=SERVED_BYTES_AT_ONCE, rate=SERVED_BYTES_A_SECOND)
         self.farewells: dict[CommitId, None] = {}
         self.keys_told: tuple[Instant, int] = Instant(0), 0
 
@@ -124,15 +111,14 @@ class Syncing:
 
     __slots__ = (
         "_compare_at",
-        "_cursors",
         "_desk",
         "_due",
         "_entropy",
         "_links",
         "_refused",
-        "_rest_until",
+        "_serving",
         "_tables",
-        "_unsaved",
+        "cursors",
     )
 
     def __init__(self, links: Links, desk: Desk, entropy: Entropy, cursors: Rows) -> None:
@@ -142,14 +128,10 @@ class Syncing:
         self._entropy = entropy
         self._tables: dict[LinkId, _Table] = {}
         self._due: dict[tuple[LinkId, Topic], Instant] = {}
-        self._rest_until: dict[tuple[LinkId, Topic], Instant] = {}
+        self._serving = Serving(links)
         self._compare_at: dict[tuple[LinkId, Topic], Instant] = {}
-        self._unsaved: dict[bytes, int] = {}
         self._refused: dict[Topic, dict[CommitId, None]] = {}
-        self._cursors: dict[tuple[Topic, DeviceId], dict[bytes, int]] = {}
-        for key, value in cursors:
-            topic, peer, store = rows.split_cursor_key(key)
-            self._cursors.setdefault((topic, peer), {})[store] = rows.decode_number(value)
+        self.cursors = Cursors(cursors)
 
     @property
     def deadline(self) -> Instant | None:
@@ -157,15 +139,11 @@ class Syncing:
         due = earliest(
             min(self._due.values(), default=None), min(self._compare_at.values(), default=None)
         )
-        return earliest(due, min(self._rest_until.values(), default=None))
+        return earliest(due, self._serving.deadline)
 
     def tick(self, step: Step) -> None:
         """Do what is due: serve on, another incomplete pass, the regular comparison."""
-        for (link_id, topic), due in list(self._rest_until.items()):
-            if due <= step.instant:
-                del self._rest_until[link_id, topic]
-                self._tables[link_id].served.append(topic)
-                step.act(AwaitRoom(link_id))
+        self._serving.tick(step)
         for (link_id, topic), due in list(self._due.items()):
             found = self._machine(link_id, topic)
             if due <= step.instant and found is not None:
@@ -175,7 +153,7 @@ class Syncing:
             if due <= step.instant and found is not None:
                 self._plan_comparison(found[0], topic, step)
                 self._desk.relays.asked(found[0], topic, step)
-                self.save_cursors(step)
+                self.cursors.save(step)
                 self._follow(found[0], topic, found[1].compare(step.instant), step)
 
     def _plan_comparison(self, link: Link, topic: Topic, step: Step) -> None:
@@ -189,12 +167,14 @@ class Syncing:
     def opened(self, link: Link, step: Step) -> None:
         """Say which actors this node holds, or tell a relay what to keep."""
         self._tables[link.id] = _Table()
+        self._serving.opened(link.id)
         self._announce(link, self._desk.actors, step)
 
     def closed(self, link: Link) -> None:
         """Forget a link."""
         self._tables.pop(link.id, None)
-        for waiting in (self._due, self._compare_at, self._rest_until):
+        self._serving.closed(link.id)
+        for waiting in (self._due, self._compare_at):
             for name in [name for name in waiting if name[0] == link.id]:
                 del waiting[name]
 
@@ -259,7 +239,7 @@ class Syncing:
         view = PeerView(
             holding.holdings,
             holding.heads,
-            self._cursors.setdefault((topic, link.peer), {}),
+            self.cursors.of(topic, link.peer),
             self._refused.setdefault(topic, {}),
         )
         machine = TopicSync(view, tag=tag, key=link.key, initiator=not link.inbound)
@@ -390,7 +370,8 @@ class Syncing:
                 case Take():
                     self._take(link, topic, output, step)
                 case SaveCursor(store, arrival):
-                    self._save_cursor(link, topic, store, arrival)
+                    assert link.peer is not None
+                    self.cursors.note(topic, link.peer, store, arrival)
                 case Synced(_, fresh, complete):
                     if complete:
                         step.report("synced", topic=topic, device=link.peer,
@@ -466,73 +447,24 @@ class Syncing:
             asked = take.asked
             holding.deliver(step, take.commits, (link.id, peer), taken, asked=asked)
 
-    def _save_cursor(self, link: Link, topic: Topic, store: bytes, arrival: int) -> None:
-        assert link.peer is not None
-        self._cursors.setdefault((topic, link.peer), {})[store] = arrival
-        self._unsaved[rows.cursor_key(topic, link.peer, store)] = arrival
-
-    def save_cursors(self, step: Step) -> None:
-        """Write how far peers were read, beside something else that is to be written.
-
-        Whoever has lost the last of it asks again for what came since: for a page at most, as
-        the next page brings a write. So no commit costs a sync of the disk for this alone.
-        """
-        for key, arrival in self._unsaved.items():
-            step.put(Table.CURSOR, key, rows.encode_number(arrival))
-        self._unsaved.clear()
-
     def _serve(self, link: Link, topic: Topic, serve: Serve, step: Step) -> None:
-        """Read commits from the store and send them."""
+        """Read a page of commits and send it; the next follows when the link can take it."""
         holding = self._desk.holding(topic)
         assert holding is not None
-        holdings = holding.holdings
-        numbers = [holdings.arrival_of(commit) for commit in serve.ids]
-        wanted = [number for number in numbers if number is not None]
 
         def send(later: Step, commits: list[Commit]) -> None:
-            self._send(link, topic, serve, commits, later)
+            found = self._machine(link.id, topic)
+            if found is None:
+                return
+            tag = self._tables[link.id].said[topic]
+            if self._serving.send(link, topic, tag, serve, commits, later):
+                self._follow(link, topic, found[1].served(later.instant), later)
 
-        if isinstance(holding, Shelf):
-            holding.read(step, wanted, send)
-        elif link.purpose is Purpose.RELAY:
-            holding.read_singles(step, wanted, send)
-        else:
-            if serve.arrival:
-                # Page follows page: what the last one sent whole is not sent again.
-                straddling = self._tables[link.id].straddling
-                sent = straddling.get(topic, ())
-                straddling[topic] = holding.cold.beyond(wanted)
-                wanted = holding.cold.without(wanted, sent)
-            holding.cold.serve(step, wanted, send)
-
-    def _send(
-        self, link: Link, topic: Topic, serve: Serve, commits: list[Commit], step: Step
-    ) -> None:
-        """Send a page; the next one is read when the link has room, and the peer is due."""
-        found = self._machine(link.id, topic)
-        if found is None:
-            return
-        table = self._tables[link.id]
-        for record in records_of(table.said[topic], serve, commits):
-            self._links.say(link, record, step)
-        size = sum(len(commit.sealed) for commit in commits)
-        ready = table.bucket.spend(size, step.instant)
-        if ready > step.instant:
-            self._rest_until[link.id, topic] = ready
-        elif size < _ROOM_BYTES:
-            self._follow(link, topic, found[1].served(step.instant), step)
-        else:
-            table.served.append(topic)
-            self._links.flush(step)
-            step.act(AwaitRoom(link.id))
+        self._serving.read(link, holding, serve, step, send)
 
     def has_room(self, link: LinkId, step: Step) -> None:
         """What was sent over a link has left: go on with what waited for that."""
-        table = self._tables.get(link)
-        if table is None:
-            return
-        waiting, table.served = table.served, []
-        for topic in waiting:
+        for topic in self._serving.has_room(link):
             found = self._machine(link, topic)
             if found is not None:
                 self._follow(found[0], topic, found[1].served(step.instant), step)
