@@ -333,6 +333,7 @@ def _topic(topic: TopicStatus) -> dict[str, Any]:
         "orphans": topic.orphans,
         "heads": [head.hex() for head in topic.heads],
         "open": topic.active,
+        "coming": {"commits": topic.coming.commits, "bytes": topic.coming.bytes},
     }
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["heed_stops", "serve"]
 
 _QUIET: Final = frozenset(
-    {"accepted", "delayed", "delivered", "even", "left out", "synced", "unmatched"}
+    {"accepted", "coming", "delayed", "delivered", "even", "left out", "synced", "unmatched"}
 )
 """Reports of ordinary life: thousands a minute, and `comity status` has their sum."""
 

@@ -153,6 +153,8 @@ def _counts(topic: dict[str, Any]) -> str:
         parts.append(f"{topic['hidden']} hidden")
     if topic["orphans"]:
         parts.append(f"{topic['orphans']} waiting for others")
+    if topic["coming"]["commits"]:
+        parts.append(f"{_many(topic['coming']['commits'], 'commit')} still coming")
     if not topic["open"]:
         parts.append("not open")
     return ", ".join(parts)

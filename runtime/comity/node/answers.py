@@ -7,6 +7,7 @@ Source: ARCHITECTURE 'Layers'.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from comity.base.errors import Rejected, UsageError
@@ -218,7 +219,10 @@ class Answers:
             relay=desk.is_relay,
             address=desk.where.here,
             links=links,
-            topics=tuple(replica.status() for replica in desk.replicas),
+            topics=tuple(
+                replace(each.status(), coming=desk.syncing.coming.of(each.topic))
+                for each in desk.replicas
+            ),
             shelves=tuple(
                 (shelf.topic, shelf.holdings.count, shelf.size) for shelf in desk.shelves
             ),

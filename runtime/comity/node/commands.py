@@ -16,6 +16,7 @@ from comity.base.errors import UsageError
 from comity.base.ids import ID_BYTES, CommitId, DeviceId, Token, Topic
 from comity.log.entries import Role
 from comity.log.graph import Graph
+from comity.node.effects import NONE_TO_GO, Amount
 from comity.protocol.invite import Invite
 from comity.protocol.pairing import Code
 
@@ -336,7 +337,8 @@ class TopicStatus:
     """One actor as this node holds it.
 
     commits: accepted. hidden: of those, quarantined. orphans: waiting for parents or keys.
-    heads: the ids of the newest commits. active: a cell hosts it.
+    heads: the ids of the newest commits. active: a cell hosts it. coming: what is known to be
+    on its way here.
     """
 
     topic: Topic
@@ -346,6 +348,7 @@ class TopicStatus:
     orphans: int
     heads: tuple[CommitId, ...]
     active: bool
+    coming: Amount = NONE_TO_GO
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from typing import Final
 
 from comity.actor.fold import Errands, Fold
 from comity.base.endings import Ending
@@ -26,6 +27,8 @@ from comity.base.ids import CommitId, DeviceId, LinkId, Token, Topic
 from comity.base.values import made_fast
 
 __all__ = [
+    "NONE_TO_GO",
+    "Amount",
     "Answer",
     "AwaitRoom",
     "Dial",
@@ -175,12 +178,29 @@ class Answer:
     result: object
 
 
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What of an actor is on its way here: an estimate, by what the peer says that it holds.
+
+    commits, bytes: to go. received: bytes that came in this session.
+    """
+
+    commits: int
+    bytes: int
+    received: int
+
+
+NONE_TO_GO: Final = Amount(0, 0, 0)
+"""Nothing is known to be on its way."""
+
+
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Report:
     """Something the owner should know: counted, kept for `comity why`, given to handlers.
 
-    what: a stable word, for example 'refused', 'fork', 'accepted', 'linked'.
+    what: a stable word, for example 'refused', 'fork', 'accepted', 'linked'. amount: of
+    'coming', how much of the actor is still on its way.
     """
 
     what: str
@@ -189,6 +209,7 @@ class Report:
     device: DeviceId | None = None
     refusal: Rejected | None = None
     detail: str = ""
+    amount: Amount | None = None
 
 
 @unique

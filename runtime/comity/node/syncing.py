@@ -28,6 +28,7 @@ from comity.base.limits import (
     TOPICS_SAID_MAX,
 )
 from comity.base.ports import Entropy
+from comity.node.coming import Coming
 from comity.node.cursors import Cursors
 from comity.node.dialer import Purpose
 from comity.node.links import Link, Links
@@ -118,6 +119,7 @@ class Syncing:
         "_refused",
         "_serving",
         "_tables",
+        "coming",
         "cursors",
     )
 
@@ -131,6 +133,7 @@ class Syncing:
         self._serving = Serving(links)
         self._compare_at: dict[tuple[LinkId, Topic], Instant] = {}
         self._refused: dict[Topic, dict[CommitId, None]] = {}
+        self.coming = Coming()
         self.cursors = Cursors(cursors)
 
     @property
@@ -174,6 +177,7 @@ class Syncing:
         """Forget a link."""
         self._tables.pop(link.id, None)
         self._serving.closed(link.id)
+        self.coming.closed(link.id)
         for waiting in (self._due, self._compare_at):
             for name in [name for name in waiting if name[0] == link.id]:
                 del waiting[name]
@@ -373,6 +377,7 @@ class Syncing:
                     assert link.peer is not None
                     self.cursors.note(topic, link.peer, store, arrival)
                 case Synced(_, fresh, complete):
+                    self.coming.ended(link.id, topic, step)
                     if complete:
                         step.report("synced", topic=topic, device=link.peer,
                                     detail=str(fresh))  # fmt: skip
@@ -389,7 +394,7 @@ class Syncing:
                         step.report("even", topic=topic, device=link.peer,
                                     detail=str(ours.arrival))  # fmt: skip
                 case Progress():
-                    pass
+                    self.coming.note(link.id, link.peer, topic, output, step)
                 case _:
                     assert_never(output)
         self._note_due(link, topic)

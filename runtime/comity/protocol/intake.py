@@ -63,14 +63,17 @@ class Intake:
         "_batches",
         "_claim",
         "_durable",
+        "_expected",
         "_missing",
         "_number",
         "_open",
         "_saved",
         "_size",
+        "_size_before",
         "_store",
         "_tag",
         "_to_go",
+        "_until",
         "_view",
         "_wanting",
         "fresh",
@@ -93,8 +96,9 @@ class Intake:
         self._again: dict[CommitId, None] = {}
         self._asked: dict[CommitId, None] = {}
         self._durable: dict[CommitId, None] = {}
-        self._to_go = 0
-        self._size = 0
+        self._expected = self._to_go = 0
+        self._until = 0
+        self._size = self._size_before = 0
         self.received = 0
         self.fresh = 0
 
@@ -113,9 +117,16 @@ class Intake:
         self._store = store
         self._saved = cursor or 0
 
-    def expect(self, count: int) -> None:
-        """Learn about how many commits will come, for `Progress`."""
-        self._to_go = count
+    def expect(self, count: int, *, until: int = 0) -> Progress:
+        """Learn about how many commits will come.
+
+        until: the peer's number of the last of them, if they come in the order of its store:
+        then its claims tell how far it is, also where one run stands for many commits.
+        """
+        self._expected = self._to_go = count
+        self._until = until
+        self._size_before = self._size
+        return self._progress()
 
     def claim(self, arrival: int) -> None:
         """Learn that everything up to this number of the peer's store is here."""
@@ -130,16 +141,23 @@ class Intake:
             self._number += 1
             settled = not record.commits
             self._batches.append(_Batch(self._number, record.arrival, settled))
-        if not record.commits:
-            return ()
         count = len(record.commits)
         self.received += count
-        self._to_go = max(0, self._to_go - count)
         self._size += sum(len(each.sealed) + len(each.beside) for each in record.commits)
-        return (
-            Take(self._number, record.commits, asked or bool(self._open)),
-            Progress(self.received, self._size, self._to_go),
-        )
+        before = self._to_go
+        if not self._until:
+            self._to_go = max(0, self._to_go - count)
+        elif record.arrival:
+            self._to_go = max(0, min(self._to_go, self._until - record.arrival))
+        took = (Take(self._number, record.commits, asked or bool(self._open)),) if count else ()
+        return (*took, self._progress()) if count or self._to_go != before else took
+
+    def _progress(self) -> Progress:
+        """Say how far it is. Bytes to go are guessed from those that came."""
+        done = self._expected - self._to_go
+        size = self._size - self._size_before
+        bytes_to_go = size * self._to_go // done if done else 0
+        return Progress(self.received, self._size, self._to_go, bytes_to_go)
 
     def stored(self, ids: Sequence[CommitId], *, receipt: bool) -> None:
         """Note commits of this session that were new and are durable now."""

@@ -371,7 +371,8 @@ class TopicSync:
         known = cursor is not None and cursor <= theirs.arrival
         if cursor is not None and cursor < theirs.arrival and theirs.count:
             self._out.append(Say(Since(self._tag, cursor)))
-            self._intake.expect(theirs.arrival - cursor)
+            to_go = theirs.arrival - cursor
+            self._out.append(self._intake.expect(to_go, until=theirs.arrival))
             self._phase = Phase.PULLING
         elif not self._initiator:
             self._phase = Phase.COMPARING
@@ -432,7 +433,7 @@ class TopicSync:
         need = [each for each in exchange.need if not view.refused(each)]
         have = ((view.arrival_of(each) or 0, each) for each in exchange.have)
         self._intake.want(need)
-        self._intake.expect(len(need))
+        self._out.append(self._intake.expect(len(need)))
         position = self._supply.position  # what lies behind it, the pump brings anyhow
         self._supply.offer(
             each

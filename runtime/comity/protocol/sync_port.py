@@ -191,11 +191,15 @@ class Lacks:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Commits came. commits_to_go: an estimate by what the peer says that it holds."""
+    """Commits will come, or came. To go is an estimate, by what the peer says that it holds.
+
+    commits_received: a run counts as one.
+    """
 
     commits_received: int
     bytes_received: int
     commits_to_go: int
+    bytes_to_go: int
 
 
 @made_fast

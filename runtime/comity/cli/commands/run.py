@@ -7,7 +7,7 @@ values are parsed or shown.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,7 @@ def join(*, access: Access, link: str, target: str, at: str | None, as_json: boo
     inviter must be running. Afterwards `comity run TARGET` hosts it here.
     """
     from comity.api.joining import read_invite
+    from comity.cli.progress import await_history, history_bar
     from comity.cli.reach import open_node, running, unmade_if_refused
     from comity.cli.show import print_json, quoted
     from comity.cli.target import load_actor
@@ -159,11 +160,16 @@ def join(*, access: Access, link: str, target: str, at: str | None, as_json: boo
         click.echo(f"joined actor {topic[:8]}: the node that runs on {access.store} syncs it")
         return
     with unmade_if_refused(access), open_node(access, listen=None) as node:
-        ref, how = _open(node, wanted)
+        with history_bar(node):
+            ref, how = _open(node, wanted)
+            to_go = await_history(node, ref.topic)
         if as_json:
             print_json({"actor": ref.topic.hex()})
             return
         click.echo(f"{how} {ref.actor_type.name} {ref.topic.hex()[:8]}")
+        if to_go:
+            later = f"{to_go} commits are still to come: they do when it is hosted"
+            click.echo(later, err=True)
     click.echo(f"host it with:  comity run {quoted(target)} --store {quoted(access.store)}")
 
 
@@ -266,6 +272,7 @@ def _host(
     """Host the actor, and serve its page, until the node is stopped."""
     from comity.cli.hosting import heed_stops, serve
     from comity.cli.pages import page_of_app
+    from comity.cli.progress import history_bar
     from comity.cli.reach import open_node, unmade_if_refused
 
     with ExitStack() as stack:
@@ -273,7 +280,8 @@ def _host(
             stack.enter_context(unmade_if_refused(access))
         node = stack.enter_context(open_node(access, listen=listen, relays=relays))
         stopped = heed_stops(node)
-        ref, how = _open(node, wanted)
+        with history_bar(node) if wanted.link is not None else nullcontext():
+            ref, how = _open(node, wanted)
         with page_of_app(node, ref, port=shown.port) as site:
             _introduce(node, ref, how, wanted.target, None if site is None else site.url)
             if site is not None and shown.opens:
