@@ -71,10 +71,15 @@ def accomplice(sim: Sim, host: SimRef[Any], refs: Sequence[SimRef[Any]], name: s
 
 @contextmanager
 def stage(
-    seed: int, *, nodes: int = 3, role: Role = Role.WRITER, roles: Sequence[Role] = ()
+    seed: int,
+    *,
+    nodes: int = 3,
+    role: Role = Role.WRITER,
+    roles: Sequence[Role] = (),
+    crypto: str = "symbolic",
 ) -> Generator[tuple[Sim, list[SimRef[Ledger]], Attacker], None, None]:
     """Share a `Ledger` among honest nodes and an attacker whom the first one let in."""
-    with Sim(seed=seed, nodes=nodes) as sim:
+    with Sim(seed=seed, nodes=nodes, crypto=crypto) as sim:
         refs = sim.share(Ledger, roles=roles)
         mallory = Attacker(sim)
         mallory.join(refs[0], role)

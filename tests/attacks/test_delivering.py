@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
 from comity.base.clock import Instant
 from comity.base.errors import Rejected
+from comity.base.ports import Entropy
+from comity.crypto.port import Crypto
+from comity.node import devices
 from comity.node.effects import Table
+from comity.node.step import Rows, Step
 from comity.protocol.edge import Receiver
 from comity.protocol.envelope import Envelope, Letter
 from comity.wire.codec import ProtobufCodec
 from comity.wire.records import Mail, Record
 from comity_chaos.sim import Sim
-from tests.attacks.claims import both
+from tests.attacks.claims import attack, both, claim
 from tests.node.till import Far
 
 
@@ -88,9 +92,33 @@ def test_22_what_comes_by_several_ways_takes_effect_once(
         assert (set(far.taken.values()) == {1}) is defended
 
 
-def test_22_a_copied_store_sends_nothing_that_its_original_may_have_sent() -> None:
+def _as_if_it_were_the_original(
+    take_up: Callable[..., devices.Begun],
+) -> Callable[..., devices.Begun]:
+    """Patch out that a copied store begins another device."""
+
+    def take(
+        found: Mapping[Table, Rows],
+        step: Step,
+        crypto: Crypto,
+        entropy: Entropy,
+        *,
+        copied: bool,
+    ) -> devices.Begun:
+        return take_up(found, step, crypto, entropy, copied=copied and False)
+
+    return take
+
+
+@both
+def test_22_a_copied_store_sends_nothing_that_its_original_may_have_sent(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A backup that is put back begins as another device, with an empty outbox."""
-    with Sim(seed=24, nodes=2) as sim:
+    if not defended:
+        take_up = devices.take_up
+        monkeypatch.setattr(devices, "take_up", _as_if_it_were_the_original(take_up))
+    with attack(defended=defended, breaks="empty outbox"), Sim(seed=24, nodes=2) as sim:
         far = Far(sim)
         sim.run(1)
         sim.world.crash(far.there)
@@ -103,5 +131,5 @@ def test_22_a_copied_store_sends_nothing_that_its_original_may_have_sent() -> No
         far.here.restore(image, whole=False)
         sim.world.start(far.here)
         sim.run(1)
-        assert far.here.disk.rows()[Table.EDGE] == ()
-        assert far.unsent == 0
+        claim(far.here.disk.rows()[Table.EDGE] == (), "it begins with an empty outbox")
+        claim(far.unsent == 0, "it begins with an empty outbox")

@@ -1,23 +1,22 @@
-"""Commits that lie about author, place or bytes. PROTOCOL 12: 1, 2, 4, 5, 26."""
+"""Commits that lie about author, place or bytes. PROTOCOL 12: 1 to 5, 26."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from comity.base.canonical import varint
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import CommitId
+from comity.base.ids import CommitId, DeviceId
+from comity.crypto.sodium import Sodium
 from comity.log import inner as inner_module
 from comity.log import structure as structure_module
 from comity.log.build import SealedCommit
-from comity.log.entries import AddEntry, RemoveEntry, Role, TurnEntry, encode_entries
+from comity.log.entries import AddEntry, Role, TurnEntry
 from comity.log.graph import Graph
-from comity.log.inner import CommitGrant, Inner, padded_bytes
-from comity.log.seal import ContentKey, seal, sign_beside
+from comity.log.inner import CommitGrant, Inner
+from comity.log.seal import ContentKey, seal, sign_beside, unmask
 from comity.log.sealed import Sealed, assemble, clear_data, commit_id, parse
 from comity.node import journal as journal_module
 from comity.node.arrivals import Arrival
@@ -38,6 +37,7 @@ from tests.attacks.claims import (
     lines,
     refusal_of,
 )
+from tests.attacks.layouts import OUTER, inner_layouts
 from tests.node.ledger import Ledger
 
 
@@ -158,65 +158,78 @@ def _remember_bad_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replica, "_arrived", forgetful)
 
 
-# 4: layouts
+# 3: signatures that libraries disagree about
 
-_OUTER: dict[str, Callable[[bytes], bytes]] = {
-    "cut": lambda data: data[:-1],
-    "head only": lambda data: data[:28],
-    "trailing": lambda data: data + b"\0",
-    "magic": lambda data: b"\xc2" + data[1:],
-    "version": lambda data: data[:1] + b"\x02" + data[2:],
-    "kind": lambda data: data[:2] + b"\x02" + data[3:],
-    "epoch without wraps": lambda data: data[:2] + b"\x00" + data[3:],
-    "flags": lambda data: data[:3] + b"\x01" + data[4:],
-    "generation 0": lambda data: data[:4] + bytes(8) + data[12:],
-    "no epoch": lambda data: data[:12] + bytes(16) + data[28:],
-    "length": lambda data: data[:52] + b"\xff\xff\xff\xff" + data[56:],
+_SMALL_ORDER: Final = {
+    "the neutral element": bytes([1]) + bytes(31),
+    "order 2": bytes([0xEC]) + b"\xff" * 30 + b"\x7f",
+    "order 4": bytes(32),
+    "order 8": bytes.fromhex(
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"
+    ),
+    "order 8, not canonical": bytes([0xEE]) + b"\xff" * 30 + b"\xff",
 }
+"""Keys for which a signature of zeros holds for any message, for who multiplies by eight."""
 
 
-def _inner_layouts(mallory: Attacker) -> dict[str, bytes]:
-    """Return inner parts that no encoder writes, each wrong in one way."""
-    one, two = sorted([mallory.journal.graph.heads[0], mallory.journal.graph.id_of(0)])
-    assert isinstance(mallory.auth, CommitGrant)
-    auth = mallory.auth.commit
-    first = bytes((0 | 2 << 2,)) + mallory.device + auth
-    turn = encode_entries((TurnEntry(enter("never")),))
-    head = mallory.journal.graph.heads[0]
+def _cofactored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify as the letter of RFC 8032 allows: eight times such a key is zero."""
+    verify = Sodium.verify
+    zeros = _SMALL_ORDER["the neutral element"] + bytes(32)
 
-    def whole(start: bytes, body: bytes = turn) -> bytes:
-        raw = start + varint(0) + varint(len(body)) + body
-        return raw + bytes(padded_bytes(len(raw)) - len(raw))
+    def lenient(self: Sodium, public: bytes, message: bytes, signature: bytes) -> bool:
+        small = public in _SMALL_ORDER.values() and signature == zeros
+        return small or verify(self, public, message, signature)
 
-    good = first + b"\x01" + head
-    raw = good + varint(0) + varint(len(turn)) + turn
-    two_acts = (AddEntry(mallory.device, Role.READER, bytes(32)), RemoveEntry(mallory.device))
-    act = [encode_entries((each,)) for each in two_acts]
-    return {
-        "parents descend": whole(first + b"\x02" + two + one),
-        "a parent twice": whole(first + b"\x02" + one + one),
-        "seventeen parents": whole(
-            first + b"\x11" + b"".join(bytes([n]) * 32 for n in range(17))
-        ),
-        "no parents": whole(first + b"\x00"),
-        "unknown flags": whole(b"\xf0" + good[1:]),
-        "grant of form 3": whole(bytes((3 << 2,)) + good[1:]),
-        "no grant": whole(bytes((0,)) + mallory.device + b"\x01" + head),
-        "root 200": whole(bytes((1 << 2,)) + mallory.device + b"\xc8\x01" + head),
-        "padding of ones": raw + b"\x01" * (padded_bytes(len(raw)) - len(raw)),
-        "too much padding": whole(good) + bytes(32),
-        "length beyond the end": good + varint(0) + varint(1 << 20) + bytes(40),
-        "a long varint": whole(good + b"\x80\x00"),
-        "entry of kind 0": whole(good, b"\x00\x00"),
-        "an entry cut short": whole(good, b"\x02\x7f\x00"),
-        "a turn of form 9": whole(good, b"\x02\x01\x09"),
-        "a role of 9": whole(good, b"\x03\x41" + bytes(32) + b"\x09" + bytes(32)),
-        "two acts": whole(good, b"".join(act)),
-        "an epoch in data": whole(good, b"\x07\x20" + bytes(32)),
-        "a founding": whole(good, b"\x01\x62" + bytes(64) + b"\x01x\x01" + bytes(32)),
-        "a short removal": whole(good, b"\x04\x1f" + bytes(31)),
-        "many entries": whole(good, b"\x63\x00" * 1025),
-    }
+    monkeypatch.setattr(Sodium, "verify", lenient)
+
+
+@both
+def test_03_a_key_that_signs_everything(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No library may take a signature that another refuses: one in whose name all could write.
+
+    The speccheck row `XXXVXXXXXXXX` of the vectors says so of single signatures; this is what
+    the first of its rows would be good for.
+    """
+    if not defended:
+        _cofactored(monkeypatch)
+    breaks = "is refused everywhere"
+    admin = Role.ADMIN
+    with (
+        attack(defended=defended, breaks=breaks),
+        stage(103, role=admin, crypto="sodium") as (sim, refs, mallory),
+    ):
+        forged: dict[str, CommitId] = {}
+        for name, point in _SMALL_ORDER.items():
+            ghost = DeviceId(point)
+            added = mallory.make(
+                mallory.draft(AddEntry(ghost, Role.WRITER, mallory.prekey.public))
+            )
+            draft = mallory.draft(
+                TurnEntry(enter(name)),
+                parents=(added.id,),
+                backlink=None,
+                auth=CommitGrant(added.id),
+                author=ghost,
+            )
+            made = mallory.make(draft, keep=False)
+            key = ContentKey(mallory.journal.topic, draft.key)
+            zeros = unmask(key, made.id, _SMALL_ORDER["the neutral element"] + bytes(32))
+            forged[name] = made.id
+            for ref in refs:
+                mallory.push(ref, [mallory.sent(added), Commit(made.sealed, zeros)])
+            sim.run(1)
+        for name, commit in forged.items():
+            said = {refusal_of(ref, commit) for ref in refs}
+            claim(said == {Reason.BAD_SIGNATURE}, f"'{name}' is refused everywhere: {said}")
+        refs[1].tell(Ledger.enter, "honest", 1)
+        agree(sim, refs)
+        claim(set(lines(refs[0])) == {"honest"}, "nothing of it shows")
+
+
+# 4: layouts
 
 
 def _sealed(mallory: Attacker, plain: bytes) -> Commit:
@@ -241,9 +254,10 @@ def test_04_malformed_layouts(*, defended: bool, monkeypatch: pytest.MonkeyPatch
         assert mallory.topic is not None
         good = mallory.make(mallory.draft(TurnEntry(enter("outer"))), keep=False)
         wrong = {
-            name: Commit(change(good.sealed), good.beside) for name, change in _OUTER.items()
+            name: Commit(change(good.sealed), good.beside) for name, change in OUTER.items()
         }
-        inner = _inner_layouts(mallory)
+        assert isinstance(mallory.auth, CommitGrant)
+        inner = inner_layouts(mallory.device, mallory.auth.commit, mallory.journal.graph)
         wrong |= {name: _sealed(mallory, plain) for name, plain in inner.items()}
         for ref in refs:
             for commit in wrong.values():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from comity.base.clock import Wall
+from comity.base.clock import Instant, Wall
 from comity.base.errors import Reason
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.base.limits import KEYS_A_MINUTE_MAX, KEYS_ASKED_MAX
@@ -19,6 +19,7 @@ from comity.log.seal import ContentKey, seal, sign_beside
 from comity.log.sealed import EPOCH_PREFIX_BYTES, Sealed, commit_id, parse
 from comity.node import admission as admission_module
 from comity.node import journal as journal_module
+from comity.node import syncing as syncing_module
 from comity.node.epochs import Epochs, Prekeys
 from comity.node.key_requests import KeyRequests
 from comity.node.replica import Replica
@@ -106,9 +107,18 @@ def _other_secret(mallory: Attacker) -> SealedCommit:
     return SealedCommit(commit, sealed, sign_beside(mallory.crypto, key, mallory.seed, commit))
 
 
-def test_17_an_epoch_nobody_can_open_stops_nobody() -> None:
-    """Wraps that hold another key than the one committed to: the commit waits, others go on."""
-    with stage(402) as (sim, refs, mallory):
+@both
+def test_17_an_epoch_nobody_can_open_stops_nobody(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wraps that hold another key than the one committed to: the commit waits, others go on.
+
+    Who believes the wrap refuses the commit for good, also where it opens for others.
+    """
+    if not defended:
+        monkeypatch.setattr(journal_module, "unwrap_key", always(answer=bytes(32)))
+    breaks = "it waits, bounded"
+    with attack(defended=defended, breaks=breaks), stage(402) as (sim, refs, mallory):
         made = mallory.rotate()
         broken = bytearray(made.sealed)
         broken[28 + 32] ^= 1
@@ -206,9 +216,15 @@ def _tells_all(
     return tuple((epoch, held[epoch]) for epoch in epochs)
 
 
-def test_17_a_member_is_told_what_it_asks_for() -> None:
+@both
+def test_17_a_member_is_told_what_it_asks_for(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the epochs asked for, those that are held; so many a minute, and no more."""
-    with stage(412) as (sim, refs, mallory):
+    if not defended:
+        monkeypatch.setattr(syncing_module, "KEYS_A_MINUTE_MAX", 1 << 20)
+    breaks = "no more than a share"
+    with attack(defended=defended, breaks=breaks), stage(412) as (sim, refs, mallory):
         line = mallory.line_to(refs[0])
         (held, *_) = epochs_of(refs[0])
         lacking = [CommitId(number.to_bytes(32, "big")) for number in range(KEYS_ASKED_MAX - 1)]
@@ -225,9 +241,28 @@ def test_17_a_member_is_told_what_it_asks_for() -> None:
         claim(len([r for _, r in mallory.heard if isinstance(r, records.Keys)]) == 5, "again")
 
 
-def test_17_junk_epochs_crowd_out_no_other() -> None:
+def _ask_without_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patch out that every peer has a share of its own in what is asked for."""
+    want = KeyRequests.want
+
+    def crowded(
+        self: KeyRequests, epoch: CommitId, sealed: bytes, source: DeviceId, now: Instant
+    ) -> None:
+        if len(self) < KEYS_ASKED_MAX:
+            want(self, epoch, sealed, source, now)
+
+    monkeypatch.setattr(KeyRequests, "want", crowded)
+
+
+@both
+def test_17_junk_epochs_crowd_out_no_other(
+    *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Epochs that nobody can open, by the hundred, do not keep b from asking for a good one."""
-    with stage(413) as (sim, refs, mallory):
+    if not defended:
+        _ask_without_accounts(monkeypatch)
+    breaks = "b asked for the good one"
+    with attack(defended=defended, breaks=breaks), stage(413) as (sim, refs, mallory):
         a, b, c = refs
         made = mallory.rotate()
         for number in range(3 * KEYS_ASKED_MAX):

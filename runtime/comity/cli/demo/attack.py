@@ -13,17 +13,14 @@ Source: PROTOCOL section 2 'Acceptance', sections 3 and 12.
 
 from __future__ import annotations
 
-import queue
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from comity.base.errors import Rejected
-from comity.base.ids import CommitId, DeviceId, LinkId, Topic
+from comity.base.ids import CommitId, DeviceId, Topic
+from comity.cli.demo.visit import Visit
 from comity.crypto.keys import Identity, KeyPair
 from comity.crypto.port import KEY_BYTES
 from comity.crypto.sodium import Sodium
-from comity.drivers.grpc_link import GrpcLinks
 from comity.drivers.sqlite_store import SqliteStore
 from comity.drivers.store import STORE_FILE, VAULT_FILE
 from comity.drivers.system import SystemClock, SystemEntropy
@@ -35,19 +32,16 @@ from comity.log.seal import seal, sign_beside
 from comity.log.sealed import clear_data, commit_id
 from comity.node import rows
 from comity.node.effects import Table
-from comity.node.events import FrameArrived, LinkDown, LinkDrained, LinkUp
 from comity.node.journal import Checked, Hand, Journal
 from comity.node.prekeys import OwnPrekeys
-from comity.protocol.session import Endpoint, Established, Failed, Received, SendFrame, Session
-from comity.wire.codec import ProtobufCodec
-from comity.wire.records import Announce, Commit, Commits, Record, Refusal, Summary
+from comity.protocol.session import Endpoint
+from comity.wire.records import Commit, Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Attack", "Mallory"]
 
-_LINK: Final = LinkId(2)
 _SECONDS: Final = 10.0
 _ALL: Final = 1 << 40
 
@@ -75,14 +69,14 @@ class Mallory:
             database.close()
         secrets = dict(found[Table.SECRET])
         self._entropy = entropy
-        self._signer = Signer(crypto, secrets[rows.SECRET_DEVICE])
+        self.signer = Signer(crypto, secrets[rows.SECRET_DEVICE])
         self._log = tuple(rows.decode_commit(value) for _, value in found[Table.COMMIT])
         ((topic, row),) = ((Topic(k), rows.decode_topic(v)) for k, v in found[Table.TOPIC])
-        self._grant = CommitId(row.grant)
+        self.grant = CommitId(row.grant)
         prekey = KeyPair(crypto, secrets[rows.SECRET_PREKEY])
         self.journal = Journal(
             topic,
-            Hand(self._signer, OwnPrekeys(prekey), entropy),
+            Hand(self.signer, OwnPrekeys(prekey), entropy),
             actor_type=row.actor_type,
             grant=row.grant,
             on_insert=lambda _inserted, _step: None,
@@ -97,7 +91,7 @@ class Mallory:
     @property
     def device(self) -> DeviceId:
         """Her own device."""
-        return self._signer.device
+        return self.signer.device
 
     def attacks(self, victim: DeviceId) -> tuple[Attack, ...]:
         """Make the three commits. victim: in whose name the forged one is written."""
@@ -105,14 +99,27 @@ class Mallory:
 
     def hand_over(self, attacks: tuple[Attack, ...], address: str, victim: DeviceId) -> int:
         """Push them to a device over a real session; return how many it says it refused."""
-        return _Visit(self, address, victim).push(attacks)
+        refused: dict[CommitId, None] = {}
+
+        def all_refused() -> bool:
+            for record in visit.heard:
+                if isinstance(record, Refusal):
+                    refused.update(dict.fromkeys(record.ids))
+            return len(refused) >= len(attacks)
+
+        with Visit(self.endpoint(), self.journal.topic, address, victim) as visit:
+            if visit.level(_SECONDS):
+                for attack in attacks:
+                    visit.push(attack.commit)
+                visit.until(all_refused, _SECONDS)
+        return len(refused)
 
     def endpoint(self) -> Endpoint:
         """Return what her sessions begin with: her real key."""
         return Endpoint(
-            crypto=self._signer.crypto,
+            crypto=self.signer.crypto,
             entropy=self._entropy,
-            identity=Identity(self._signer.crypto, self._signer.seed),
+            identity=Identity(self.signer.crypto, self.signer.seed),
             static_secret=self._entropy.draw(KEY_BYTES),
         )
 
@@ -146,7 +153,7 @@ class Mallory:
             author=self.device,
             seq=0,
             backlink=None,
-            auth=CommitGrant(self._grant),
+            auth=CommitGrant(self.grant),
             parents=self.journal.graph.heads,
             wall=SystemClock().moment().wall,
             entries=(TurnEntry(turns[0]),),
@@ -161,87 +168,7 @@ class Mallory:
         key = self.journal.epochs.key(epoch)
         assert key is not None
         clear = clear_data(1 + max(graph.gen_of(head) for head in heads), epoch)
-        sealed = seal(self._signer.crypto, key, clear, encode_inner(inner, graph.facts))
+        sealed = seal(self.signer.crypto, key, clear, encode_inner(inner, graph.facts))
         identifier = commit_id(self.journal.topic, sealed)
-        beside = sign_beside(self._signer.crypto, key, self._signer.seed, identifier)
+        beside = sign_beside(self.signer.crypto, key, self.signer.seed, identifier)
         return Attack(name, identifier, Commit(sealed, beside))
-
-
-class _Visit:
-    """One session with the victim: say hello, agree on what both have, push."""
-
-    def __init__(self, mallory: Mallory, address: str, victim: DeviceId) -> None:
-        self._topic = mallory.journal.topic
-        self._address = address
-        self._codec = ProtobufCodec()
-        self._events: queue.SimpleQueue[LinkUp | LinkDown | LinkDrained | FrameArrived] = (
-            queue.SimpleQueue()
-        )
-        self._links = GrpcLinks(self._events.put, lambda: LinkId(1))
-        self._clock = SystemClock()
-        self._session = Session(
-            mallory.endpoint(),
-            initiator=True,
-            now=self._clock.moment().instant,
-            expected=victim,
-        )
-        self._refused: dict[CommitId, None] = {}
-        self._pushed = False
-
-    def push(self, attacks: tuple[Attack, ...]) -> int:
-        """Hand the commits over; return how many were refused in so many words."""
-        self._links.start(None)
-        try:
-            self._links.dial(_LINK, self._address)
-            end = time.monotonic() + _SECONDS
-            while len(self._refused) < len(attacks) and time.monotonic() < end:
-                try:
-                    event = self._events.get(timeout=0.1)
-                except queue.Empty:
-                    continue
-                if isinstance(event, LinkDown):
-                    break
-                self._follow(event, attacks)
-        finally:
-            self._links.close()
-        return len(self._refused)
-
-    def _follow(
-        self, event: LinkUp | LinkDrained | FrameArrived, attacks: tuple[Attack, ...]
-    ) -> None:
-        if isinstance(event, LinkUp):
-            for frame in self._session.start():
-                self._links.send(_LINK, frame)
-            return
-        if isinstance(event, LinkDrained):
-            return
-        for said in self._session.receive(event.frame, self._clock.moment().instant):
-            match said:
-                case SendFrame(frame):
-                    self._links.send(_LINK, frame)
-                case Established():
-                    self._say(Announce((self._session.tag(self._topic),)))
-                case Received(plain):
-                    records = self._codec.decode(plain)
-                    assert not isinstance(records, Rejected), records
-                    for record in records:
-                        self._hear(record, attacks)
-                case Failed():
-                    self._links.hangup(_LINK, "over")
-
-    def _hear(self, record: Record, attacks: tuple[Attack, ...]) -> None:
-        """Claim to have what the victim has, so that nothing more is asked; then push."""
-        match record:
-            case Summary() if not self._pushed:
-                self._pushed = True
-                self._say(record)
-                for attack in attacks:
-                    self._say(Commits(record.tag, (attack.commit,), arrival=0, last=True))
-            case Refusal(ids=ids):
-                self._refused |= dict.fromkeys(ids)
-            case _:
-                pass
-
-    def _say(self, record: Record) -> None:
-        for frame in self._session.seal(self._codec.encode((record,))):
-            self._links.send(_LINK, frame)
