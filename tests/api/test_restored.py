@@ -16,7 +16,13 @@ import pytest
 
 from comity import Node, Ref, UsageError
 from comity.api import opening
-from comity.node.effects import Report
+from comity.cli.main import comity
+from comity.crypto.sodium import Sodium
+from comity.drivers.sqlite_store import SqliteStore
+from comity.drivers.store import STORE_FILE, VAULT_FILE
+from comity.drivers.system import SystemEntropy
+from comity.drivers.vault import Vault
+from comity.node.effects import Report, Table
 from comity.node.generation import Generation
 from tests.attacks.claims import always, attack, both, claim
 from tests.node.ledger import Ledger
@@ -41,6 +47,17 @@ def _node(path: Path) -> Node:
 
 def _enter(ref: Ref[Ledger], name: str) -> None:
     assert ref.ask(Ledger.enter, name, 1).get(timeout=_SECONDS)
+
+
+def _drafts(path: Path) -> int:
+    """Return how many turns a copied store holds that are in no commit yet."""
+    crypto, entropy = Sodium(), SystemEntropy()
+    key = Vault(path / VAULT_FILE, crypto, entropy).open(insecure=True)
+    store = SqliteStore(path / STORE_FILE, key, crypto, entropy)
+    try:
+        return len(store.read(Table.DRAFT, b"", b"\xff" * 80, 100))
+    finally:
+        store.close()
 
 
 def _unguard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +140,49 @@ def test_a_copied_store_is_a_new_device_and_the_original_goes_on(
         _enter(twin, "four")
         _until(lambda: "four" in _lines(ref))
         assert alice.device in {member.device for member in ref.members()}
+
+
+def test_what_was_not_sent_can_be_read_and_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Turns that ran just before a copy was made show what they did, on what they ran on."""
+    place = tmp_path / "elsewhere"
+    with _node(tmp_path / "alice") as alice:
+        device, ref = alice.device, alice.create(Ledger)
+        for number in range(20):  # the last turn of a burst is a draft for a moment
+            _enter(ref, f"a {number}")
+            _enter(ref, f"b {number}")
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(tmp_path / "alice", place, ignore=shutil.ignore_patterns("*.sock"))
+            if _drafts(place):
+                break
+        number_of = len(_lines(ref))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    target = "tests/node/ledger.py:Ledger"
+    with _node(place) as copy:
+        twin = copy.open(Ledger)
+        held = _lines(twin)
+        unsent = twin.unsent()
+        assert len(unsent) == number_of - len(held) > 0
+        assert {each.device for each in unsent} == {device}
+        found = [each.changes["lines"] for each in unsent]
+        assert found[0].before == held
+        assert found[-1].keys == (f"b {number}",)
+        assert cast("Mapping[str, int]", found[-1].after)[f"b {number}"] == 1
+        assert unsent[-1].changes["total"].after == number_of
+        assert _lines(twin) == held
+        assert twin.unsent() == unsent
+    store = ["--store", str(tmp_path / "elsewhere"), "--insecure-store"]
+    assert comity(["history", target, "--unsent", *store], standalone_mode=False) is None
+    said = capsys.readouterr().out
+    assert f"lines[b {number}]: (nothing) -> 1" in said
+    assert "in no log: do again by hand what is still wanted" in said
+    comity(["history", target, "--unsent", "--forget", *store], standalone_mode=False)
+    assert "let go of" in capsys.readouterr().out
+    comity(["history", target, "--unsent", *store], standalone_mode=False)
+    assert "nothing: all that was done here is in the log" in capsys.readouterr().out
+    comity(["status", *store], standalone_mode=False)
+    assert "unsent " not in capsys.readouterr().out
 
 
 def test_whose_only_admin_was_copied_is_told_so(

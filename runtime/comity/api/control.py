@@ -11,6 +11,7 @@ Owns: the vocabulary of the control socket and the answers. May not know: socket
     what `api.inspection` says
     {"do": "undo"} | {"do": "redo"}, also "turn"     -> {"turn": "hex.index"}
     {"do": "adopt", "commit": hex} | {"do": "history", "newest": n}
+    {"do": "unsent"}, also "forget"                  -> {"turns": device, time, changes}
     {"do": "at", "turn": t}                          -> {"state"} just after that turn
     {"do": "restore", "turn": t}                     -> {"fields"} that were written back
     {"do": "relays"}, also "add", "forget"           -> {"relays"} that are used now
@@ -86,6 +87,7 @@ class Control:
             "redo": self._undo,
             "adopt": self._adopt,
             "history": self._history,
+            "unsent": self._unsent,
             "at": self._at,
             "restore": self._restore,
             "relays": self._relays,
@@ -194,6 +196,26 @@ class Control:
             for each in ref.history(int(request.number("newest")))
         ]
         return {"actor": ref.topic.hex(), "turns": turns}
+
+    def _unsent(self, request: Request) -> dict[str, Any]:
+        ref = self._open_actor(request)
+        turns = [
+            {
+                "device": each.device.hex(),
+                "time": each.time.isoformat(),
+                "changes": {
+                    name: {
+                        "before": plain(change.before),
+                        "after": plain(change.after),
+                        "keys": [plain(key) for key in change.keys],
+                    }
+                    for name, change in each.changes.items()
+                },
+            }
+            for each in ref.unsent()
+        ]
+        forgotten = ref.forget_unsent() if request.maybe("forget") is not None else 0
+        return {"actor": ref.topic.hex(), "turns": turns, "forgotten": forgotten}
 
     def _at(self, request: Request) -> dict[str, Any]:
         ref = self._open_actor(request)

@@ -22,6 +22,7 @@ from comity.actor.actor_type import ActorType
 from comity.actor.cell import Cell
 from comity.actor.changes import Range, difference
 from comity.actor.fold import Fold
+from comity.base.clock import Wall
 from comity.base.errors import UsageError
 from comity.base.ids import CommitId, DeviceId, Topic
 from comity.crdt.record import Record, fields_of
@@ -40,6 +41,7 @@ __all__ = [
     "cell_of",
     "differences",
     "fields_at",
+    "time_of",
     "turns_of",
 ]
 
@@ -90,7 +92,7 @@ def turns_of(past: Past, actor_type: ActorType) -> tuple[Turn, ...]:
     found: list[Turn] = []
     for each in past.commits:
         commit, author = graph.id_of(each.commit), graph.author_of(each.commit)
-        time = _EPOCH + timedelta(milliseconds=min(graph.wall_of(each.commit), _LATEST))
+        time = time_of(graph.wall_of(each.commit))
         for index, operations in enumerate(each.turns):
             fields = fields_in(actor_type.schema, operations)
             visible = (each.commit, index) not in hidden
@@ -100,6 +102,11 @@ def turns_of(past: Past, actor_type: ActorType) -> tuple[Turn, ...]:
 
 _LATEST: Final = 253_402_300_799_000
 """The last millisecond that a datetime can name: a peer's clock may say anything."""
+
+
+def time_of(wall: Wall) -> datetime:
+    """Return what a clock said; to show, and no more."""
+    return _EPOCH + timedelta(milliseconds=min(wall, _LATEST))
 
 
 def fields_at(

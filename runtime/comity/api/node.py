@@ -503,6 +503,16 @@ class Node:
         )
         return cast("Past", found)
 
+    def unsent(self, topic: Topic) -> tuple[commands.UnsentTurn, ...]:
+        """Return what former devices of this node left unsent of an actor, as it was kept."""
+        found = self._command(lambda token: commands.DescribeUnsent(token, topic))
+        return cast("tuple[commands.UnsentTurn, ...]", found)
+
+    def forget_unsent(self, topic: Topic) -> int:
+        """Let go of what former devices of this node left unsent of an actor."""
+        found = self._command(lambda token: commands.ForgetUnsent(token, topic))
+        return cast("int", found)
+
     def adopt(self, topic: Topic, commit: str) -> None:
         """Let a hidden commit count."""
         prefix = id_prefix(commit, "commit id")

@@ -134,7 +134,8 @@ def tell_of_copy(
     for topic, count in former.unsent:
         _logger.warning(
             "%d turns of actor %s that were not sent when the copy was made are kept, and "
-            "not sent: device %s may have sent them itself",
+            "not sent: device %s may have sent them itself; `comity history --unsent` shows "
+            "what they did",
             count,
             short(topic),
             short(former.device),

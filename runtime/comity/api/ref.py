@@ -44,6 +44,7 @@ from comity.api.history import (
 )
 from comity.api.joining import Form
 from comity.api.proxy import Proxy
+from comity.api.unsent import Unsent, unsent_turns
 from comity.base.errors import ComityError
 from comity.base.ids import Topic, short
 from comity.crdt.rules import Rule
@@ -239,6 +240,22 @@ class Ref(Generic[A_co]):
     def history(self, newest: int = 100) -> tuple[Turn, ...]:
         """Return the newest turns, in the order of the log; hidden ones too."""
         return turns_of(self._node.past(self.topic, newest=newest), self._type)
+
+    def unsent(self) -> tuple[Unsent, ...]:
+        """Return the turns that a former device of this node acknowledged and did not send.
+
+        There are some only where a store that was copied or restored from a backup began anew
+        as another device: what they did is on no other device, unless the copy sent it since.
+        """
+        found = self._node.unsent(self.topic)
+        return unsent_turns(
+            found, lambda version: self._node.past(self.topic, version=version),
+            self._type, self.topic,
+        )  # fmt: skip
+
+    def forget_unsent(self) -> int:
+        """Let go of those turns, for they were done again or nobody wants them."""
+        return self._node.forget_unsent(self.topic)
 
     def version(self) -> Version:
         """Return the present version, for `at` and `diff`: ids of the newest commits."""

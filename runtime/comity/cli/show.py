@@ -22,6 +22,7 @@ __all__ = [
     "relay_lines",
     "snapshot_lines",
     "status_lines",
+    "unsent_lines",
 ]
 
 _SHORT: int = 8
@@ -74,6 +75,35 @@ def history_lines(turns: list[dict[str, Any]]) -> list[str]:
         + ("" if each["visible"] else "  (hidden)")
         for each in turns
     ]
+
+
+def unsent_lines(turns: list[dict[str, Any]], *, forgotten: int) -> list[str]:
+    """Write what turns did that never left, for somebody who does it again by hand."""
+    if not turns:
+        return ["nothing: all that was done here is in the log"]
+    lines: list[str] = []
+    for each in turns:
+        lines.append(f"{each['time'][:19]}  as device {each['device'][:_SHORT]}")
+        for name, change in each["changes"].items():
+            lines += [f"  {line}" for line in _change_lines(name, change)]
+    said = "let go of" if forgotten else "in no log: do again by hand what is still wanted"
+    return [*lines, f"{_many(len(turns), 'turn')} {said}"]
+
+
+def _change_lines(name: str, change: dict[str, Any]) -> list[str]:
+    """Write what changed in a field: by key where there are keys, else as a whole."""
+    before, after = change["before"], change["after"]
+    if isinstance(before, dict) and isinstance(after, dict):
+        old, new = cast("dict[str, object]", before), cast("dict[str, object]", after)
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return [
+            f"{name}[{key}]: {_or_nothing(old, key)} -> {_or_nothing(new, key)}" for key in keys
+        ]
+    return [f"{name}: {_inline(before)} -> {_inline(after)}"]
+
+
+def _or_nothing(found: dict[str, object], key: str) -> str:
+    return _inline(found[key]) if key in found else "(nothing)"
 
 
 def _short_turn(turn: str) -> str:

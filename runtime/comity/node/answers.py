@@ -62,19 +62,12 @@ class Answers:
                 return None
             case commands.Remove():
                 return self._remove(command, step)
-            case commands.DescribeLog(_, topic, count):
-                replica = self._desk.replica(topic)
-                return self._unknown(topic) if replica is None else replica.log(count)
             case commands.Undo() | commands.Redo() | commands.Adopt():
                 return self._decide(command, step)
             case commands.ReadPast():
                 return self._read_past(command, step)
-            case commands.DescribeMembers(_, topic):
-                return self._members(topic)
-            case commands.ExplainCommit(_, prefix):
-                return describing.explain(self._desk.replicas, self._desk.refusals, prefix)
-            case commands.DescribeNode():
-                return self._status()
+            case commands.ForgetUnsent(_, topic):
+                return self._desk.stranded.forget(topic, step)
             case commands.GiveLink() | commands.TakeBack() | commands.Reach():
                 return self._link(command, step)
             case commands.UseRelay() | commands.ForgetRelay():
@@ -82,6 +75,23 @@ class Answers:
             case commands.Listening(_, address):
                 self._desk.where.here = address
                 return True
+            case _:
+                return self._describe(command)
+
+    def _describe(self, command: commands.Look) -> object:
+        """Return what the owner only wants to know."""
+        match command:
+            case commands.DescribeLog(_, topic, count):
+                replica = self._desk.replica(topic)
+                return self._unknown(topic) if replica is None else replica.log(count)
+            case commands.DescribeMembers(_, topic):
+                return self._members(topic)
+            case commands.DescribeUnsent(_, topic):
+                return self._desk.stranded.turns(topic)
+            case commands.ExplainCommit(_, prefix):
+                return describing.explain(self._desk.replicas, self._desk.refusals, prefix)
+            case commands.DescribeNode():
+                return self._status()
             case _:
                 assert_never(command)
 

@@ -29,13 +29,16 @@ __all__ = [
     "DescribeLog",
     "DescribeMembers",
     "DescribeNode",
+    "DescribeUnsent",
     "ExplainCommit",
     "ForgetRelay",
+    "ForgetUnsent",
     "FormerDevice",
     "GiveLink",
     "Join",
     "Listening",
     "LogCommit",
+    "Look",
     "Member",
     "NodeStatus",
     "OfferCode",
@@ -50,6 +53,7 @@ __all__ = [
     "TopicStatus",
     "TurnId",
     "Undo",
+    "UnsentTurn",
     "UseRelay",
 ]
 
@@ -196,6 +200,35 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribeUnsent:
+    """Result: tuple of `UnsentTurn`, of all former devices, in the order in which they ran."""
+
+    token: Token
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUnsent:
+    """Let go of them: they were done again, or nobody wants them. Result: how many."""
+
+    token: Token
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentTurn:
+    """A turn that a former device of this node acknowledged and did not seal.
+
+    parents: the version that it ran on, after those before it. wall: when, by that clock.
+    """
+
+    device: DeviceId
+    parents: tuple[CommitId, ...]
+    wall: Wall
+    operations: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DescribeMembers:
     """Result: tuple of `Member`, sorted by device."""
 
@@ -280,6 +313,9 @@ class Listening:
     address: str
 
 
+Look = DescribeLog | DescribeMembers | DescribeUnsent | ExplainCommit | DescribeNode
+"""What changes nothing."""
+
 Command = (
     Create
     | Activate
@@ -288,20 +324,18 @@ Command = (
     | OfferCode
     | Join
     | Remove
-    | DescribeLog
     | Undo
     | Redo
     | Adopt
     | ReadPast
-    | DescribeMembers
-    | ExplainCommit
-    | DescribeNode
+    | ForgetUnsent
     | GiveLink
     | TakeBack
     | Reach
     | UseRelay
     | ForgetRelay
     | Listening
+    | Look
 )
 """Everything that an owner can ask."""
 

@@ -22,13 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from comity.base.clock import Wall
-from comity.base.ids import CommitId, DeviceId, Topic
+from comity.base.ids import ID_BYTES, CommitId, DeviceId, Topic
 from comity.base.ports import Entropy
 from comity.crypto.keys import KeyPair
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.log.build import Signer
 from comity.log.graph import Graph
 from comity.node import rows
+from comity.node.commands import UnsentTurn
 from comity.node.effects import Table
 from comity.node.prekeys import OwnPrekeys
 from comity.node.step import Rows, Step
@@ -85,6 +86,22 @@ class Stranded:
     def count(self, device: DeviceId, topic: Topic) -> int:
         """Return how many of these turns one device left in one actor."""
         return len(self._of(device, topic))
+
+    def turns(self, topic: Topic) -> tuple[UnsentTurn, ...]:
+        """Return the turns of one actor."""
+        return tuple(
+            UnsentTurn(DeviceId(key[:ID_BYTES]), row.parents, row.wall, row.operations)
+            for key, row in self._left.items()
+            if key[ID_BYTES : 2 * ID_BYTES] == topic
+        )
+
+    def forget(self, topic: Topic, step: Step) -> int:
+        """Let go of the turns of one actor; return how many there were."""
+        gone = [key for key in self._left if key[ID_BYTES : 2 * ID_BYTES] == topic]
+        for key in gone:
+            del self._left[key]
+            step.drop(Table.STRANDED, key)
+        return len(gone)
 
     def awaits(self, topic: Topic, graph: Graph, index: int) -> bool:
         """Tell whether an accepted commit may hold some of these turns, as far as it shows."""

@@ -62,19 +62,42 @@ def snapshot(
 @click.argument("target", required=False)
 @click.option("--newest", type=click.IntRange(1, 10_000), default=20, show_default=True,
               help="How many turns.")  # fmt: skip
+@click.option("--unsent", is_flag=True,
+              help="Instead: what was done here before the store became another device, "
+                   "and never left it.")  # fmt: skip
+@click.option("--forget", is_flag=True, help="With --unsent: show it, and let go of it.")
 @actor_option
 @access_options
 @json_option
-def history(
-    *, access: Access, target: str | None, newest: int, actor: str | None, as_json: bool
+def history(  # noqa: PLR0913  (one for each option)
+    *,
+    access: Access,
+    target: str | None,
+    newest: int,
+    unsent: bool,
+    forget: bool,
+    actor: str | None,
+    as_json: bool,
 ) -> None:
     """List the newest turns of an actor, the newest last: which, when, by whom, what.
 
     TARGET, its class, is needed only while no node runs on the store.
     """
     from comity.cli.reach import ask_opened
-    from comity.cli.show import history_lines, print_json
+    from comity.cli.show import history_lines, print_json, unsent_lines
 
+    if forget and not unsent:
+        raise click.UsageError("--forget goes with --unsent: the log itself forgets nothing")
+    if unsent:
+        more = {"forget": "yes"} if forget else {}
+        request: dict[str, object] = {"do": "unsent", **more}
+        found = ask_opened(access, request, target, actor)
+        if as_json:
+            print_json(found)
+            return
+        for line in unsent_lines(found["turns"], forgotten=found["forgotten"]):
+            click.echo(line)
+        return
     found = ask_opened(access, {"do": "history", "newest": newest}, target, actor)
     if as_json:
         print_json(found)
