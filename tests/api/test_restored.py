@@ -146,7 +146,7 @@ def test_what_was_not_sent_can_be_read_and_let_go_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Turns that ran just before a copy was made show what they did, on what they ran on."""
-    place = tmp_path / "elsewhere"
+    place, number = tmp_path / "elsewhere", 0
     with _node(tmp_path / "alice") as alice:
         device, ref = alice.device, alice.create(Ledger)
         for number in range(20):  # the last turn of a burst is a draft for a moment

@@ -99,7 +99,8 @@ def _change_lines(name: str, change: dict[str, Any]) -> list[str]:
         return [
             f"{name}[{key}]: {_or_nothing(old, key)} -> {_or_nothing(new, key)}" for key in keys
         ]
-    return [f"{name}: {_inline(before)} -> {_inline(after)}"]
+    was, now = _inline(cast("object", before)), _inline(cast("object", after))
+    return [f"{name}: {was} -> {now}"]
 
 
 def _or_nothing(found: dict[str, object], key: str) -> str:
