@@ -513,20 +513,24 @@ def test_every_standing_is_told_in_words() -> None:
     """
     )
     assert story.why("g") == "Commit g counts: it founded the actor."
-    assert story.why("m1") == "Commit m1 of M counts: made as writer under grant a."
-    assert story.why("r") == "Commit r of R0 counts: made as admin under root grant 0."
+    assert story.why("m1") == (
+        "Commit m1 of device M counts: its author was let in as writer by R0, in a."
+    )
+    assert story.why("r") == (
+        "Commit r of device R0 counts: its author is a founder of the actor."
+    )
     assert story.why("m3") == (
-        "Commit m3 of M is hidden: R0 removed M in r, which had not seen it. "
-        "Whoever made that removal, or stands above its author, can adopt it."
+        "Commit m3 of device M is hidden: device R0 removed M in r, without having seen it. "
+        "R0 can bring it back, with `comity adopt`."
     )
     assert story.why("m2") == (
-        "Commit m2 of M is shown: R0 adopted it in ad2. Without that it would be hidden: "
-        "R0 removed M in r, which had not seen it."
+        "Commit m2 of device M is shown: device R0 adopted it in ad2. Without that it would "
+        "be hidden: device R0 removed M in r, without having seen it."
     )
     assert story.why("s1") == (
-        "Commit s1 of S is hidden: R1 removed K in k, which had not seen what grant s of "
-        "its author comes from. "
-        "Whoever made that removal, or stands above its author, can adopt it."
+        "Commit s1 of device S is hidden: device R1 removed K in k, without having seen that "
+        "its author was let in by K, or by who came through K. "
+        "R1 can bring it back, with `comity adopt`."
     )
 
 
@@ -539,8 +543,8 @@ def test_leaving_is_told_in_words() -> None:
         m   M   a   a       data
     """)
     assert story.why("m") == (
-        "Commit m of M is hidden: M left in x, which had not seen it (and 1 more removal). "
-        "Whoever stands above the one that left can adopt it."
+        "Commit m of device M is hidden: device M left in x, without having seen it "
+        "(and 1 more removal). R0 can bring it back, with `comity adopt`."
     )
 
 

@@ -76,6 +76,21 @@ def test_every_reason_reads_as_the_end_of_a_sentence() -> None:
         assert re.fullmatch(r"[a-z][^.\n]{10,}[^.\s]", text), text
 
 
+_JARGON: Final = (
+    "nonce", "backlink", "generation", "sequence", "parent", "ancestor", "epoch", "wrap",
+    "genesis", "topic", "canonical", "grant", "handshake", "kcommit", "static", "frontier",
+)  # fmt: skip
+"""Words of the protocol that its users need not know."""
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_user_understands_every_reason(reason: Reason) -> None:
+    """No word of the protocol is in it, and it says what follows from it."""
+    said = f"{reason.text}. {reason.meaning}.".lower()
+    assert not [word for word in _JARGON if word in said]
+    assert re.fullmatch(r"[A-Z][^.\n]{20,}[^.\s]", reason.meaning), reason.meaning
+
+
 def test_a_refusal_says_its_reason_then_its_detail() -> None:
     """Without a detail there are no empty brackets."""
     assert str(Rejected(Reason.QUOTA)) == "the quota is used up"

@@ -44,38 +44,55 @@ def tell(graph: Ancestry, ledger: Ledger, finding: Finding) -> str:
     if finding.commit == GENESIS:
         return f"Commit {_commit(graph, GENESIS)} counts: it founded the actor."
     grant = finding.grant
-    what = f"Commit {_commit(graph, finding.commit)} of {short(grant.device)}"
+    what = f"Commit {_commit(graph, finding.commit)} of device {short(grant.device)}"
     if not finding.hiders:
-        role = grant.role.name.lower()
-        return f"{what} counts: made as {role} under {name_grant(grant.name)}."
+        return f"{what} counts: its author {_right(graph, ledger, grant)}."
     hidden = _hidden(graph, ledger, finding)
     if finding.adopted_by is None:
-        return f"{what} is hidden: {hidden}. {_remedy(finding.hiders[0])}"
+        return f"{what} is hidden: {hidden}. {_remedy(ledger, finding.hiders[0])}"
     adopter, adoption = finding.adopted_by
-    by = f"{short(adopter.device)} adopted it in {_commit(graph, adoption)}"
+    by = f"device {short(adopter.device)} adopted it in {_commit(graph, adoption)}"
     return f"{what} is shown: {by}. Without that it would be hidden: {hidden}."
+
+
+def _right(graph: Ancestry, ledger: Ledger, grant: Grant) -> str:
+    """Say what let its author make it, and who gave him that."""
+    if grant.is_root:
+        return "is a founder of the actor"
+    host = short(ledger.grants[grant.above].device)
+    return (
+        f"was let in as {grant.role.name.lower()} by {host}, in {_commit(graph, grant.commit)}"
+    )
 
 
 def _hidden(graph: Ancestry, ledger: Ledger, finding: Finding) -> str:
     hider = finding.hiders[0]
     gone = short(hider.device)
-    where = f"in {_commit(graph, hider.commit)}, which had not seen"
+    where = f"in {_commit(graph, hider.commit)}, without having seen"
     if hider.is_self:
-        event = f"{gone} left {where}"
+        event = f"device {gone} left {where}"
     else:
-        event = f"{short(ledger.grants[hider.grant].device)} removed {gone} {where}"
+        remover = short(ledger.grants[hider.grant].device)
+        event = f"device {remover} removed {gone} {where}"
     more = len(finding.hiders) - 1
     others = f" (and {more} more removal{'s' if more > 1 else ''})" if more else ""
     if ledger.kills(hider, finding.grant):
         return f"{event} it{others}"
-    added = name_grant(finding.grant.name)
-    return f"{event} what {added} of its author comes from{others}"
+    return (
+        f"{event} that its author was let in by {gone}, or by who came through {gone}{others}"
+    )
 
 
-def _remedy(hider: Removal) -> str:
-    if hider.is_self:
-        return "Whoever stands above the one that left can adopt it."
-    return "Whoever made that removal, or stands above its author, can adopt it."
+def _remedy(ledger: Ledger, hider: Removal) -> str:
+    remover = ledger.grants[hider.grant]
+    named = [] if hider.is_self else [short(remover.device)]
+    while not remover.is_root:
+        remover = ledger.grants[remover.above]
+        named.append(short(remover.device))
+    able = list(dict.fromkeys(named))
+    if not able:
+        return "Nobody can bring it back: who left was a founder."
+    return f"{' or '.join(able)} can bring it back, with `comity adopt`."
 
 
 def _commit(graph: Ancestry, index: int) -> str:

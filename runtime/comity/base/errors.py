@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from typing import Final
 
 from comity.base.ids import DeviceId
 
@@ -81,49 +82,68 @@ class Reason(IntEnum):
     @property
     def text(self) -> str:
         """A sentence fragment that a person can read."""
-        return _TEXTS[self]
+        return _TEXTS[self][0]
+
+    @property
+    def meaning(self) -> str:
+        """What follows from it for who reads that; a sentence without its stop."""
+        return _TEXTS[self][1]
 
 
-_TEXTS: dict[Reason, str] = {
-    Reason.MALFORMED: "its bytes do not follow the format",
-    Reason.TOO_BIG: "it is larger than the limit",
-    Reason.WRONG_TOPIC: "it belongs to another actor",
-    Reason.NO_KEY: "no key that opens it is held here",
-    Reason.WRONG_KEY: "it does not open with the key that it names: altered or forged",
-    Reason.WRONG_NONCE: "its nonce is not the one that its content fixes",
-    Reason.PARENT_UNKNOWN: "a commit that it builds on has not arrived",
-    Reason.PARENT_REJECTED: "it builds on a refused commit",
-    Reason.PARENTS_NOT_MINIMAL: "one of its parents is an ancestor of another",
-    Reason.WRONG_GEN: "its generation is not one more than its parents' largest",
-    Reason.WRONG_SEQ: "its sequence number does not continue its author's chain",
-    Reason.WRONG_BACKLINK: "its backlink is not its author's previous commit in its past",
-    Reason.NOT_CANONICAL: "it is not encoded in the one permitted way",
-    Reason.BAD_SIGNATURE: "its signature is not its author's",
-    Reason.NO_GRANT: "the grant that it names does not exist in its past",
-    Reason.GRANT_NOT_YOURS: "the grant that it names was given to another device",
-    Reason.GRANT_KILLED: "its author had been removed before it was made",
-    Reason.ROLE_TOO_LOW: "its author's role does not permit it",
-    Reason.GRANT_NOT_EFFECTIVE: "the grant that it names was itself not effective",
-    Reason.BAD_ADD: "it adds a device in a way that the rules forbid",
-    Reason.BAD_REMOVE: "it removes nobody that its author may remove",
-    Reason.BAD_ADOPT: "it adopts a commit that its author may not adopt",
-    Reason.EPOCH_UNKNOWN: "its epoch is not in its past",
-    Reason.BUFFER_FULL: "the buffer for commits that cannot be checked yet is full",
-    Reason.HANDSHAKE_FAILED: "the handshake did not verify",
-    Reason.WRONG_DEVICE: "the device that answered is not the one that was called",
-    Reason.INVITE_UNKNOWN: "no such invite is open here",
-    Reason.INVITE_USED: "the invite was used already",
-    Reason.INVITE_EXPIRED: "the invite has expired",
-    Reason.QUOTA: "the quota is used up",
-    Reason.OUT_OF_TURN: "the protocol does not expect it now",
-    Reason.UNSUPPORTED: "no common protocol version",
-    Reason.REMOVED_CONCURRENTLY: "its author was removed by somebody who had not seen it",
-    Reason.UNKNOWN_MESSAGE: "the actor has no such message",
-    Reason.BAD_VALUE: "a value in it is not of the declared type",
-    Reason.BAD_EPOCH: "its key wraps do not match the readers in its past",
-    Reason.GENESIS_MISMATCH: "it is not the genesis that the topic names",
-    Reason.RATE: "it came faster than the rate that is taken from one peer",
-    Reason.RULE_BROKEN: "what it does to a field breaks a rule of the field",
+_CHEAT: Final = (
+    "No honest program makes such a thing: it was altered on its way, or made to deceive"
+)
+_RIGHTS: Final = "Every device refuses it alike, and its author's own device would have said so"
+_LATER: Final = "It is taken when that has changed; nothing is to be done"
+_ASK: Final = "Ask whoever let you in, or runs the other device"
+_APP: Final = "The other device runs another version of the app, or was made to deceive"
+
+_TEXTS: dict[Reason, tuple[str, str]] = {
+    Reason.MALFORMED: ("its bytes do not follow the format", _CHEAT),
+    Reason.TOO_BIG: ("it is larger than the limit", _CHEAT),
+    Reason.WRONG_TOPIC: ("it belongs to another actor", _CHEAT),
+    Reason.NO_KEY: ("no key that opens it is held here", _LATER),
+    Reason.WRONG_KEY: ("it does not open with the key that it names", _CHEAT),
+    Reason.WRONG_NONCE: ("its sealing is not the one that its content fixes", _CHEAT),
+    Reason.PARENT_UNKNOWN: ("a commit that it builds on has not arrived", _LATER),
+    Reason.PARENT_REJECTED: ("it builds on a refused commit", _CHEAT),
+    Reason.PARENTS_NOT_MINIMAL: ("it names a commit that it builds on twice over", _CHEAT),
+    Reason.WRONG_GEN: ("its place in the log is not where it says", _CHEAT),
+    Reason.WRONG_SEQ: ("its number does not continue its author's commits", _CHEAT),
+    Reason.WRONG_BACKLINK: ("it passes over a commit that its author made before it", _CHEAT),
+    Reason.NOT_CANONICAL: ("it is not written in the one permitted way", _CHEAT),
+    Reason.BAD_SIGNATURE: ("its signature is not its author's", _CHEAT),
+    Reason.NO_GRANT: ("its author takes no part in the actor, as far as it shows", _RIGHTS),
+    Reason.GRANT_NOT_YOURS: ("it claims a right that another device was given", _RIGHTS),
+    Reason.GRANT_KILLED: ("its author had been removed before it was made", _RIGHTS),
+    Reason.ROLE_TOO_LOW: ("its author's role does not permit it", _RIGHTS),
+    Reason.GRANT_NOT_EFFECTIVE: (
+        "whoever let its author in had been removed before, and could not",
+        _RIGHTS,
+    ),
+    Reason.BAD_ADD: ("it lets a device in that its author may not let in like that", _RIGHTS),
+    Reason.BAD_REMOVE: ("it removes nobody that its author may remove", _RIGHTS),
+    Reason.BAD_ADOPT: ("it brings back a commit that its author may not bring back", _RIGHTS),
+    Reason.EPOCH_UNKNOWN: ("it is sealed with a key that its author could not have", _CHEAT),
+    Reason.BUFFER_FULL: ("too much waits here already that cannot be checked yet", _LATER),
+    Reason.HANDSHAKE_FAILED: ("the two sides could not prove who they are", _ASK),
+    Reason.WRONG_DEVICE: ("the device that answered is not the one that was called", _ASK),
+    Reason.INVITE_UNKNOWN: ("no such invite is open here", _ASK),
+    Reason.INVITE_USED: ("the invite was used already", _ASK),
+    Reason.INVITE_EXPIRED: ("the invite has expired", _ASK),
+    Reason.QUOTA: ("the quota is used up", _ASK),
+    Reason.OUT_OF_TURN: ("it was said when nobody expects it", _CHEAT),
+    Reason.UNSUPPORTED: ("the two sides speak no common version of the protocol", _ASK),
+    Reason.REMOVED_CONCURRENTLY: (
+        "its author was removed by somebody who had not seen it",
+        _RIGHTS,
+    ),
+    Reason.UNKNOWN_MESSAGE: ("the actor has no such message", _APP),
+    Reason.BAD_VALUE: ("a value in it is not of the declared type", _APP),
+    Reason.BAD_EPOCH: ("it changes the key and leaves readers out, or lets others in", _CHEAT),
+    Reason.GENESIS_MISMATCH: ("it is not the beginning that the actor's id names", _CHEAT),
+    Reason.RATE: ("it came faster than is taken from one device", _LATER),
+    Reason.RULE_BROKEN: ("what it does to a field breaks a rule of the field", _RIGHTS),
 }
 assert len(_TEXTS) == len(Reason)
 

@@ -47,12 +47,15 @@ def explain(replicas: Iterable[Replica], refusals: Refusals, prefix: bytes) -> s
     for replica in replicas:
         found = replica.journal.explain(prefix)
         if found and refused is not None:
-            return f"{found} Some of what it wrote does nothing: {refused.refusal}"
+            return f"{found} Some of what it wrote does nothing: {refused.refusal}."
         if found:
             return found
     if refused is not None:
-        source = "" if refused.source is None else f" from device {short(refused.source)}"
-        return f"commit {prefix.hex()}{source} was refused: {refused.refusal}"
+        source = (
+            "" if refused.source is None else f", brought by device {short(refused.source)},"
+        )
+        refusal, meaning = refused.refusal, refused.refusal.reason.meaning
+        return f"Commit {prefix[:4].hex()}{source} was refused: {refusal}. {meaning}."
     return UsageError(
         f"nothing is known here of a commit {prefix.hex()}: it has not arrived, or its id "
         "is mistyped"

@@ -325,7 +325,11 @@ def attack(stage: Stage) -> None:
     )
 
 
-_REASONS: Final = ("altered or forged", "signature is not its author's", "role does not permit")
+_REASONS: Final = (
+    "does not open with the key",
+    "signature is not its author's",
+    "role does not permit",
+)
 
 
 class _Burst:
