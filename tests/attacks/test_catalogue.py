@@ -20,7 +20,6 @@ _ELSEWHERE: Final = {25: "tests/attacks/test_pairing.py"}
 """Attacks that fill a file of their own."""
 
 _MISSING: Final = {
-    24: "relays have no mailboxes yet",
     27: "turns are not handed over between replicas yet",
 }
 
@@ -32,6 +31,8 @@ _TWINLESS: Final = {
     "test_20_bombs": "refused by form: without that nothing is left to run",
     "test_20_ping_pong": "a bound, which is shown to hold",
     "test_21_lying_summaries": "a liar deceives himself alone: there is nothing to take out",
+    "test_22_a_relay_that_keeps_mails_back_delays_and_no_more": "its twin is one relay alone",
+    "test_24_a_node_that_is_no_relay_keeps_no_mail": "refused by what the node is",
     "test_26_a_run_in_anothers_name_is_refused": "see `test_26_fails_without_...`, the twin",
     "test_26_a_run_that_lies_is_refused_whole": "see `test_26_fails_without_...`, the twin",
     "test_26_fails_without_the_last_signature": "is the twin of the two before",

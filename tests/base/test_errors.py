@@ -58,6 +58,7 @@ CODES: Final = {
     37: "GENESIS_MISMATCH",
     38: "RATE",
     39: "RULE_BROKEN",
+    40: "NO_MAILBOX",
 }
 """Codes that have been on the wire. Lines are added at the end; none is ever changed."""
 

@@ -74,8 +74,8 @@ class Far:
 
     def reach(self) -> None:
         """Have the sender's node call the till's."""
-        device, addresses = self.link.device, (self.there.address,)
-        self.command(self.here, lambda token: commands.Reach(token, device, addresses))
+        device, addresses, route = self.link.device, (self.there.address,), self.link.route
+        self.command(self.here, lambda token: commands.Reach(token, device, addresses, route))
 
     def post(
         self,

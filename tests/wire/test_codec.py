@@ -18,11 +18,15 @@ from comity.base.limits import (
     ENVELOPE_BYTES_MAX,
     HEADS_SAID_MAX,
     KEYS_ASKED_MAX,
+    MAILBOXES_OF_ONE_MAX,
     MESSAGE_BYTES_MAX,
     PEERS_RECORD_MAX,
+    POST_BYTES_MAX,
+    POSTS_SAID_MAX,
     RECEIPT_IDS_MAX,
     RECONCILE_BYTES_MAX,
     RECORDS_MAX,
+    ROUTE_BYTES_MAX,
     TEXT_BYTES_MAX,
     TOPICS_SAID_MAX,
     WANT_IDS_MAX,
@@ -52,6 +56,7 @@ def some(each: st.SearchStrategy[bytes], most: int = 6) -> st.SearchStrategy[tup
     return st.lists(each, max_size=most, unique=True).map(lambda found: tuple(sorted(found)))
 
 
+some_posts = st.lists(words, min_size=1, max_size=4).map(tuple)
 KINDS: dict[str, st.SearchStrategy[Record]] = {
     "Announce": st.builds(records.Announce, some(tags)),
     "Subscribe": st.builds(records.Subscribe, some(words.map(Topic))),
@@ -88,8 +93,17 @@ KINDS: dict[str, st.SearchStrategy[Record]] = {
     ),
     "PairShare": st.builds(records.PairShare, words),
     "PairAnswer": st.builds(records.PairAnswer, words, tags),
-    "Mail": st.builds(records.Mail, st.binary(max_size=300)),
-    "Acknowledge": st.builds(records.Acknowledge, u64, u64),
+    "Mail": st.builds(records.Mail, st.binary(max_size=300), st.binary(max_size=90)),
+    "Acknowledge": st.builds(records.Acknowledge, u64, u64, st.binary(max_size=90)),
+    "Mailboxes": st.builds(records.Mailboxes, some(words), st.booleans()),
+    "Post": st.builds(
+        records.Post,
+        words,
+        st.binary(min_size=1, max_size=600),
+        st.just(b"") | st.binary(min_size=64, max_size=64),
+    ),
+    "Posted": st.builds(records.Posted, words, some_posts, st.none() | st.sampled_from(Reason)),
+    "Collected": st.builds(records.Collected, words, some_posts),
 }
 batches = st.lists(st.one_of(*KINDS.values()), max_size=6).map(tuple)
 
@@ -257,6 +271,22 @@ AT_THE_LIMIT: dict[str, Callable[[int], pb.Record]] = {
         )
     ),
     "envelope": lambda more: pb.Record(mail=pb.Mail(envelope=bytes(ENVELOPE_BYTES_MAX + more))),
+    "route": lambda more: pb.Record(mail=pb.Mail(route=bytes(ROUTE_BYTES_MAX + more))),
+    "route told": lambda more: pb.Record(
+        acknowledge=pb.Acknowledge(route=bytes(ROUTE_BYTES_MAX + more))
+    ),
+    "mailboxes": lambda more: pb.Record(
+        mailboxes=pb.Mailboxes(keys=many(MAILBOXES_OF_ONE_MAX + more))
+    ),
+    "mail": lambda more: pb.Record(
+        post=pb.Post(mailbox=bytes(32), sealed=bytes(POST_BYTES_MAX + more))
+    ),
+    "posted": lambda more: pb.Record(
+        posted=pb.Posted(mailbox=bytes(32), ids=many(POSTS_SAID_MAX + more))
+    ),
+    "collected": lambda more: pb.Record(
+        collected=pb.Collected(mailbox=bytes(32), ids=many(POSTS_SAID_MAX + more))
+    ),
     "address": lambda more: pb.Record(
         peers=pb.Peers(
             peers=[pb.Peer(device=bytes(32), address="x" * (TEXT_BYTES_MAX // 4 + more))]

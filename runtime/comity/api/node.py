@@ -246,7 +246,8 @@ class Node:
         found = parse_link(link)
         if found.device == self._device:
             raise UsageError("this link was given out by this very device: use node.open(...)")
-        self._command(lambda token: commands.Reach(token, found.device, found.addresses))
+        device, addresses, route = found.device, found.addresses, found.route
+        self._command(lambda token: commands.Reach(token, device, addresses, route))
         return RemoteRef(self, interface, found)
 
     def join(

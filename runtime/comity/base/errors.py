@@ -78,6 +78,7 @@ class Reason(IntEnum):
     GENESIS_MISMATCH = 37
     RATE = 38
     RULE_BROKEN = 39
+    NO_MAILBOX = 40
 
     @property
     def text(self) -> str:
@@ -144,6 +145,7 @@ _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.GENESIS_MISMATCH: ("it is not the beginning that the actor's id names", _CHEAT),
     Reason.RATE: ("it came faster than is taken from one device", _LATER),
     Reason.RULE_BROKEN: ("what it does to a field breaks a rule of the field", _RIGHTS),
+    Reason.NO_MAILBOX: ("no such mailbox is open here", _ASK),
 }
 assert len(_TEXTS) == len(Reason)
 

@@ -47,6 +47,18 @@ __all__ = [
     "LETTER_BYTES_MAX",
     "LIVE_BYTES_MAX",
     "LIVE_COMMITS_MAX",
+    "MAILBOXES_MAX",
+    "MAILBOXES_OF_ONE_MAX",
+    "MAILBOX_BYTES_MAX",
+    "MAILBOX_COUNT_MAX",
+    "MAIL_AGE_MAX",
+    "MAIL_BURST",
+    "MAIL_BYTES_MAX",
+    "MAIL_COUNT_MAX",
+    "MAIL_FLIGHT_MAX",
+    "MAIL_RATE",
+    "MAIL_WAIT",
+    "MAIL_WAIT_MAX",
     "MERGE_WAIT",
     "MESSAGE_BYTES_MAX",
     "OLD_PREKEY_AGE_MIN",
@@ -65,6 +77,8 @@ __all__ = [
     "PARENTS_MAX",
     "PASSES_A_MINUTE_MAX",
     "PEERS_RECORD_MAX",
+    "POSTS_SAID_MAX",
+    "POST_BYTES_MAX",
     "PREKEY_AGE_MAX",
     "RANGES_MAX",
     "READERS_MAX",
@@ -78,6 +92,8 @@ __all__ = [
     "RESEND_WAIT",
     "RESEND_WAIT_MAX",
     "ROOTS_MAX",
+    "ROUTES_CALLED_MAX",
+    "ROUTE_BYTES_MAX",
     "RUNS_COUNT_MAX",
     "SERVED_BYTES_AT_ONCE",
     "SERVED_BYTES_A_SECOND",
@@ -348,3 +364,53 @@ CHAIN_MAX: Final = 64
 
 GRANTS_MAX: Final = 100_000
 """Links to actors that a node has given out and not taken back."""
+
+POST_BYTES_MAX: Final = 384 * 1024
+"""One sealed mail: the largest envelope, a route and what sealing adds; two in a message."""
+
+MAILBOX_COUNT_MAX: Final = 256
+"""Mails in one mailbox; an envelope holds up to 1,024 messages. Then the sender keeps them."""
+
+MAILBOX_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Bytes of the same."""
+
+MAIL_AGE_MAX: Final = Duration(30 * 24 * HOUR)
+"""So long a mail lies at a relay: longer than holidays. Its sender still has it after that."""
+
+MAIL_RATE: Final = 60
+"""Mails that one mailbox takes in a minute; each may be a full envelope."""
+
+MAIL_BURST: Final = 20
+"""Mails that it takes at once."""
+
+MAILBOXES_OF_ONE_MAX: Final = 4096
+"""Mailboxes of one device at one relay: one for each device that it writes with, or link that
+it gave out; and what one record can name."""
+
+MAILBOXES_MAX: Final = 200_000
+"""Mailboxes of one relay: about 1 kB of memory each."""
+
+MAIL_COUNT_MAX: Final = 2_000_000
+"""Mails at one relay: their book in memory costs about 300 bytes each."""
+
+MAIL_BYTES_MAX: Final = 16 * 1024 * 1024 * 1024
+"""Bytes of the same: a common disk. Then every deposit is refused with QUOTA."""
+
+MAIL_FLIGHT_MAX: Final = 32
+"""Mails of one mailbox that its owner is sent before it has taken the first."""
+
+MAIL_WAIT: Final = Duration(2 * SECOND)
+"""How long a letter waits for a direct link before it goes to a relay as well, and after a
+relay had no room; then twice as long, and so on."""
+
+MAIL_WAIT_MAX: Final = Duration(1 * HOUR)
+"""The longest such wait."""
+
+POSTS_SAID_MAX: Final = 1024
+"""Ids of mails in one record."""
+
+ROUTES_CALLED_MAX: Final = 64
+"""Relays of others that are called at a time to leave something there."""
+
+ROUTE_BYTES_MAX: Final = 4096
+"""A route in a record or a mail: a mailbox's keys and eight addresses need 2,114."""

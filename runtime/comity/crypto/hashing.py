@@ -24,6 +24,8 @@ __all__ = [
     "PERSON_HISTORY",
     "PERSON_INVITE",
     "PERSON_KCOMMIT",
+    "PERSON_MAIL",
+    "PERSON_MAILBOX",
     "PERSON_NONCE",
     "PERSON_PAIRED",
     "PERSON_PAIRING",
@@ -117,6 +119,12 @@ PERSON_PAIRED: Final = b"comity/paired"
 PERSON_PAIRING: Final = b"comity/pairing"
 """Proof that a side of a pairing knew the code, from the same key."""
 
+PERSON_MAIL: Final = b"comity/mail"
+"""What lies in a mailbox: its id, and the keys that a device seals it with."""
+
+PERSON_MAILBOX: Final = b"comity/mailbox"
+"""Name of a mailbox at relays, and the seed of the key that writes to it."""
+
 PERSONS: Final = (
     PERSON_COMMIT,
     PERSON_TOPIC,
@@ -124,6 +132,8 @@ PERSONS: Final = (
     PERSON_SEAL,
     PERSON_SIGNATURE,
     PERSON_KCOMMIT,
+    PERSON_MAIL,
+    PERSON_MAILBOX,
     PERSON_WRAP,
     PERSON_RID,
     PERSON_DUMMY,

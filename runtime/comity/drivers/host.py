@@ -41,6 +41,7 @@ from comity.drivers.verifier import Verifier
 from comity.node.commands import Command
 from comity.node.core import Core, Event
 from comity.node.effects import (
+    READ_LATER,
     Answer,
     AwaitRoom,
     Dial,
@@ -58,6 +59,7 @@ from comity.node.effects import (
     Write,
 )
 from comity.node.events import LinkDown, ReadDone, Stored, Verified, Woke, WriteFailed
+from comity.node.step import Rows
 
 __all__ = ["Cells", "Clock", "Host", "LinkDriver"]
 
@@ -158,8 +160,10 @@ class Host:
         """
         self._cells = cells
         self._links = links
-        found = {
-            table: self._store.read(table, b"", b"\xff" * 80, _ROWS_ALL) for table in Table
+        found: dict[Table, Rows] = {
+            table: self._store.read(table, b"", b"\xff" * 80, _ROWS_ALL)
+            for table in Table
+            if table not in READ_LATER
         }
         self._perform(self._core.start(found, self._clock.moment(), copied=copied))
         self._thread.start()

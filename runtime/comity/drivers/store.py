@@ -56,12 +56,13 @@ SECRET_TABLES: Final = (
     Table.GRANT,
     Table.EDGE,
     Table.OUTBOX,
+    Table.ROUTE,
     Table.EPOCH,
     Table.INVITE,
 )
 """Tables whose values are encrypted under the store key: device keys, the types of actors,
-content keys, invites, and the operations of drafts, which are plaintext until they are sealed.
-Keys of rows are not: they are identifiers and numbers, never content."""
+content keys, invites, keys of mailboxes, and the operations of drafts, which are plaintext
+until they are sealed. Keys of rows are not: they are identifiers and numbers, never content."""
 
 _OTHERS: Final = 0o077
 

@@ -153,8 +153,10 @@ class Answers:
             case commands.GiveLink():
                 return self._give_link(command, step)
             case commands.TakeBack(_, grant):
-                self._desk.delivery.grants.revoke(step, grant)
-            case commands.Reach(_, device, addresses):
+                self._desk.delivery.take_back(grant, step)
+            case commands.Reach(_, device, addresses, route):
+                if route is not None:
+                    self._desk.delivery.mailing.learn_link(device, route, step)
                 for address in addresses:
                     self._desk.where.learn(device, address, step)
             case _:

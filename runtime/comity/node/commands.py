@@ -19,6 +19,7 @@ from comity.log.graph import Graph
 from comity.node.effects import NONE_TO_GO, Amount
 from comity.protocol.invite import Invite
 from comity.protocol.pairing import Code
+from comity.protocol.route import Route
 
 __all__ = [
     "Activate",
@@ -282,11 +283,15 @@ class TakeBack:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Keep a link to a device, at one of these addresses. Result: True."""
+    """Keep a link to a device, at one of these addresses. Result: True.
+
+    route: where it takes letters while it is off, as a link to an actor of its says.
+    """
 
     token: Token
     device: DeviceId
     addresses: tuple[str, ...]
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class Core:
             return None
         due = earliest(min(self._due.values(), default=None), self._desk.links.deadline)
         due = earliest(due, self._desk.delivery.deadline)
+        if self._desk.mailboxes is not None:
+            due = earliest(due, self._desk.mailboxes.deadline)
         return earliest(due, self._desk.syncing.deadline)
 
     @property
@@ -232,7 +234,7 @@ class Core:
             case LinkDown():
                 desk.links.down(event, step)
             case LinkDrained(link):
-                desk.syncing.has_room(link, step)
+                desk.has_room(link, step)
             case Stored(token):
                 for then in self._waiting.take_write(token):
                     then(step)
@@ -252,7 +254,7 @@ class Core:
         assert self._desk is not None
         match event:
             case Post():
-                self._desk.delivery.post(event)
+                self._desk.delivery.post(event, step)
             case Returned():
                 self._desk.delivery.returned(event)
             case Handled():
@@ -275,6 +277,8 @@ class Core:
         self._desk.links.tick(step)
         self._desk.delivery.tick(step)
         self._desk.syncing.tick(step)
+        if self._desk.mailboxes is not None:
+            self._desk.mailboxes.tick(step)
 
     def _finish(self, step: Step) -> list[Effect]:
         """Send what was said, note what is due, close the step."""

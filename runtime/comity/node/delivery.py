@@ -5,6 +5,7 @@ Owns: the edges of a node, its outbox, and what is promised about both. May not 
 
     Post --one envelope a step and edge, durable--> outbox --link open--> Mail
          --Acknowledge--> out of the outbox
+    Post --no link to the device--> left at its relays (`node.mailing`)
     Mail --next in its chain--> grant found, its actor awake --> Errands --> Handled
          --its effect, its mark and its reply are one write--> Acknowledge, Mail with the reply
          --its actor asleep--> kept, unacknowledged, until it wakes
@@ -33,18 +34,19 @@ from comity.base.limits import (
     OUTBOX_BYTES_MAX,
     OUTBOX_COUNT_MAX,
 )
-from comity.base.ports import Entropy
 from comity.node.beats import Phase
 from comity.node.commands import GiveLink
+from comity.node.dialer import Purpose
 from comity.node.edge_rows import Edge, restore_edges
 from comity.node.effects import Progress, Stage, Table, Throttle
 from comity.node.events import Post
 from comity.node.grants import Grants
 from comity.node.links import Link, Links
+from comity.node.mailing import Mailing
 from comity.node.replica import Replica
 from comity.node.rows import edge_key, outbox_key
 from comity.node.step import Rows, Step
-from comity.protocol.capability import RefLink
+from comity.protocol.capability import RefLink, link_name
 from comity.protocol.edge import Enclosed
 from comity.protocol.envelope import (
     CallHead,
@@ -81,6 +83,7 @@ class Delivery:
         "_links",
         "_replica",
         "grants",
+        "mailing",
     )
 
     def __init__(
@@ -88,10 +91,11 @@ class Delivery:
         device: DeviceId,
         links: Links,
         replica: Callable[[Topic], Replica | None],
-        entropy: Entropy,
         found: Mapping[Table, Rows],
+        mailing: Mailing,
     ) -> None:
         """Take edges, outbox and grants from their rows; `recover` comes next."""
+        entropy = mailing.entropy
         self._device = device
         self._links = links
         self._replica = replica
@@ -101,11 +105,13 @@ class Delivery:
         self._dirty: dict[DeviceId, Edge] = {}
         self._batches: dict[tuple[Topic, DeviceId], list[tuple[int, Call, bytes]]] = {}
         self._calls: tuple[CallHead, Call] | None = None
+        self.mailing = mailing
+        mailing.begin(self._edges, self)
 
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        due: Instant | None = None
+        due = self.mailing.deadline
         for edge in self._edges.values():
             due = earliest(due, edge.receiver.deadline)
             due = earliest(due, edge.late)
@@ -120,6 +126,7 @@ class Delivery:
                 self._reply(edge, number, Ending.INTERRUPTED, varint(1))
                 step.drop(Table.EDGE, edge_key(b"o", edge.device, number))
             edge.cut_off.clear()
+            self.mailing.attend(edge, step)
 
     def check(self) -> None:
         """Assert the invariants of every edge."""
@@ -143,7 +150,20 @@ class Delivery:
         secret = self.grants.give(step, command.topic, command.methods)
         if isinstance(secret, UsageError):
             return secret
-        return RefLink(self._device, command.topic, secret, (address,) if address else ())
+        prekey, relays = self.mailing.own.give(link_name(secret), step)
+        addresses = (address,) if address else ()
+        return RefLink(self._device, command.topic, secret, addresses, prekey, relays)
+
+    def take_back(self, grant: bytes, step: Step) -> None:
+        """Take a link to an actor back, and its mailbox."""
+        self.grants.revoke(step, grant)
+        self.mailing.own.take_back(link_name(grant), step)
+
+    def _know(self, edge: Edge, step: Step) -> None:
+        """Let a device send here from now on; there is a mailbox for it."""
+        if not edge.is_known:
+            edge.is_known = True
+            self.mailing.own.meet(edge.device, step)
 
     def _is_awake(self, topic: Topic) -> bool:
         replica = self._replica(topic)
@@ -151,12 +171,12 @@ class Delivery:
 
     # What leaves
 
-    def post(self, event: Post) -> None:
+    def post(self, event: Post, step: Step) -> None:
         """Take messages for a device into the next envelope."""
         if not event.letters:
             return
         edge = self._edge(event.device)
-        edge.is_known = True
+        self._know(edge, step)
         edge.pending += event.letters
         self._dirty[edge.device] = edge
 
@@ -223,7 +243,9 @@ class Delivery:
     def _enclose_some(self, edge: Edge, letters: Sequence[Letter], step: Step) -> None:
         sender = edge.sender
         first = sender.next_number
-        data = encode_envelope(first, sender.last_hash, edge.receiver.acknowledged, letters)
+        handled = edge.receiver.acknowledged
+        edge.mailed = max(edge.mailed, handled)
+        data = encode_envelope(first, sender.last_hash, handled, letters)
         digest = envelope_hash(self._device, edge.device, data)
         sender.enclosed(Enclosed(first, first + len(letters) - 1, data, digest))
         step.put(Table.OUTBOX, outbox_key(edge.device, first), data)
@@ -253,13 +275,15 @@ class Delivery:
         edge.acknowledged = max(edge.acknowledged, acknowledged)
         self._fly(edge, step)
         self._acknowledge(edge, step)
+        self.mailing.own.handled(edge.device, edge.acknowledged, step)
+        self.mailing.attend(edge, step)
 
     def _fly(self, edge: Edge, step: Step) -> None:
         link = self._links.to(edge.device)
         if link is None:
             return
         for data in edge.sender.fly(step.instant, up_to=edge.durable):
-            self._links.say(link, Mail(data), step)
+            self._links.say(link, Mail(data, self.mailing.told(edge, step)), step)
 
     def _acknowledge(self, edge: Edge, step: Step, *, again: bool = False) -> None:
         """Say how far the other edge has come, if that is news or asked for again."""
@@ -270,7 +294,8 @@ class Delivery:
         if news[0] == edge.told[0] and not again:
             return  # what has merely come is told when it matters
         edge.told = news
-        self._links.say(link, Acknowledge(*news), step)
+        edge.mailed = max(edge.mailed, news[0])
+        self._links.say(link, Acknowledge(*news, self.mailing.told(edge, step)), step)
 
     # What comes
 
@@ -280,19 +305,26 @@ class Delivery:
         edge = self._edges.get(link.peer)
         if edge is not None:
             edge.told = (0, 0)
+            edge.is_route_told = False
             edge.sender.grounded()
             self._fly(edge, step)
             self._acknowledge(edge, step)
+            self.mailing.met(edge.device, step)
+        if link.purpose in {Purpose.RELAY, Purpose.POST}:
+            self.mailing.opened(link, step)
 
-    def closed(self, link: Link) -> None:
+    def closed(self, link: Link, step: Step) -> None:
         """A session is gone."""
         edge = None if link.peer is None else self._edges.get(link.peer)
         if edge is not None and self._links.to(edge.device) is None:
             edge.sender.grounded()
+            self.mailing.attend(edge, step)
+        self.mailing.closed(link)
 
     def tick(self, step: Step) -> None:
         """Send again what is not acknowledged; tell of gaps that stand."""
         now = step.instant
+        self.mailing.tick(step)
         for edge in self._edges.values():
             gap = edge.receiver.overdue(now)
             if gap is not None:
@@ -303,7 +335,7 @@ class Delivery:
             share = int.from_bytes(self._entropy.draw(2), "big")
             jitter = (edge.sender.wait // 4 * share) >> 16
             for data in edge.sender.resend(now, jitter, received=edge.taken_there):
-                self._links.say(link, Mail(data), step)
+                self._links.say(link, Mail(data, self.mailing.told(edge, step)), step)
 
     def _alarm(self, edge: Edge, step: Step, detail: str) -> None:
         step.report(
@@ -319,29 +351,37 @@ class Delivery:
         envelope = decode_envelope(record.envelope)
         if isinstance(envelope, Rejected):
             return envelope
-        return self.arrived(link.peer, record.envelope, envelope, step)
+        self.arrived(link.peer, record.envelope, envelope, step)
+        edge = self._edges.get(link.peer)
+        if edge is None or not edge.is_known:
+            return None
+        return self.mailing.learn(link.peer, record.route, step)
 
-    def arrived(
-        self, sender: DeviceId, data: bytes, envelope: Envelope, step: Step
-    ) -> Rejected | None:
-        """An envelope of a device came, by whatever way."""
+    def arrived(self, sender: DeviceId, data: bytes, envelope: Envelope, step: Step) -> bool:
+        """An envelope of a device came, by whatever way.
+
+        Tells whether its letters are handled, or will be: it is of an edge, and fits it.
+        """
         edge = self._edges.get(sender)
         if edge is None or not edge.is_known:
             if not self._is_welcome(envelope):
                 self._unwelcome(sender, step)
-                return None
+                return False
             edge = self._edge(sender)
-            edge.is_known = True
+            self._know(edge, step)
         digest = envelope_hash(sender, self._device, data)
         fresh = edge.receiver.arrive(envelope, digest, step.instant)
         if isinstance(fresh, Rejected):
             self._alarm(edge, step, fresh.detail)
-            return None
+            return False
         self._take_all(edge, fresh, step)
-        self._acknowledged(edge, envelope.ack, step)
+        self.acknowledged(edge, envelope.ack, step)
         if not fresh:
             self._acknowledge(edge, step, again=True)
-        return None
+            if envelope.last <= edge.acknowledged:
+                edge.is_asked_again = True
+                self.mailing.attend(edge, step)
+        return True
 
     def _is_welcome(self, envelope: Envelope) -> bool:
         """Whether a stranger shows that somebody here gave it a link."""
@@ -365,9 +405,11 @@ class Delivery:
         if edge is None:
             return Rejected(Reason.OUT_OF_TURN, "an acknowledgement of nothing")
         edge.taken_there = record.received
-        return self._acknowledged(edge, record.handled, step)
+        refusal = self.mailing.learn(edge.device, record.route, step)
+        return refusal or self.acknowledged(edge, record.handled, step)
 
-    def _acknowledged(self, edge: Edge, handled: int, step: Step) -> Rejected | None:
+    def acknowledged(self, edge: Edge, handled: int, step: Step) -> Rejected | None:
+        """The other end has handled every letter up to here, it says, by whatever way."""
         gone = edge.sender.acknowledged(handled, step.instant)
         if gone is None:
             return Rejected(Reason.OUT_OF_TURN, f"letter {handled} was never sent")

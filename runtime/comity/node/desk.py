@@ -13,7 +13,7 @@ from functools import partial
 
 from comity.actor.fold import Folded
 from comity.base.errors import Reason, Rejected
-from comity.base.ids import CommitId, DeviceId, Topic, short
+from comity.base.ids import CommitId, DeviceId, LinkId, Topic, short
 from comity.base.limits import WELCOME_ADDRESSES_MAX
 from comity.node import describing, rows
 from comity.node.admission import Admission
@@ -27,6 +27,8 @@ from comity.node.effects import Table
 from comity.node.journal import Hand
 from comity.node.links import Link, Links
 from comity.node.loading import Saved, by_topic
+from comity.node.mailboxes import MailboxKeeper
+from comity.node.mailing import Mailing
 from comity.node.refusals import Refusals, Refused
 from comity.node.relays import Relays
 from comity.node.replica import Replica
@@ -38,12 +40,16 @@ from comity.protocol.session import Endpoint
 from comity.wire.records import (
     Acknowledge,
     Codec,
+    Collected,
     Commit,
     JoinRequest,
     Mail,
+    Mailboxes,
     PairAnswer,
     PairShare,
     Peers,
+    Post,
+    Posted,
     Record,
     Refusal,
     Welcome,
@@ -67,6 +73,7 @@ class Desk:
         "hand",
         "is_relay",
         "links",
+        "mailboxes",
         "refusals",
         "relays",
         "stranded",
@@ -101,7 +108,13 @@ class Desk:
         self._shelves: dict[Topic, Shelf] = {}
         self.syncing = Syncing(self.links, self, hand.entropy, found.get(Table.CURSOR, ()))
         self.admission = Admission(hand, found.get(Table.INVITE, ()), self._founded)
-        self.delivery = Delivery(self.device, self.links, self.replica, hand.entropy, found)
+        mailing = Mailing(hand, self.links, self.relays, found.get(Table.ROUTE, ()))
+        self.delivery = Delivery(self.device, self.links, self.replica, found, mailing)
+        self.mailboxes = (
+            MailboxKeeper(self.device, hand.crypto, self.links, found.get(Table.MAILBOX, ()))
+            if relay
+            else None
+        )
         self._answers = Answers(self)
         self._rebuild(found)
 
@@ -238,6 +251,8 @@ class Desk:
             replica.check()
         for shelf in self._shelves.values():
             shelf.check()
+        if self.mailboxes is not None:
+            self.mailboxes.check()
 
     # Conversation: what is said over links
 
@@ -275,6 +290,8 @@ class Desk:
                 return self.delivery.heard_mail(link, record, step)
             case Acknowledge():
                 return self.delivery.heard_acknowledge(link, record, step)
+            case Mailboxes() | Post() | Posted() | Collected():
+                return self._heard_mailbox(link, record, step)
             case Refusal(reason, detail, tag) if not tag:
                 link.admitted = True
                 self.admission.refused(link, Rejected(reason, detail), step)
@@ -286,6 +303,31 @@ class Desk:
                 return self.syncing.heard(link, record, step)
         return None
 
+    def _heard_mailbox(
+        self, link: Link, record: Mailboxes | Post | Posted | Collected, step: Step
+    ) -> Rejected | None:
+        """A record between a relay and those who use its mailboxes came."""
+        match record:
+            case Posted():
+                self.delivery.mailing.posted(link, record, step)
+                return None
+            case Post() if self.mailboxes is None:
+                return self.delivery.mailing.heard_post(link, record, step)
+            case _ if self.mailboxes is None:
+                return Rejected(Reason.UNSUPPORTED, "this node is no relay")
+            case Post():
+                return self.mailboxes.post(link, record, step)
+            case Mailboxes():
+                return self.mailboxes.asked(link, record, step)
+            case Collected():
+                return self.mailboxes.collected(link, record, step)
+
+    def has_room(self, link: LinkId, step: Step) -> None:
+        """What was sent over a link has left: go on with what waited for that."""
+        self.syncing.has_room(link, step)
+        if self.mailboxes is not None:
+            self.mailboxes.has_room(link, step)
+
     def _named(self, link: Link, tag: bytes) -> Topic | None:
         """Return the actor held here that a tag names on a link."""
         session = link.open_session()
@@ -295,7 +337,9 @@ class Desk:
         """A link is gone."""
         self.syncing.closed(link)
         self.relays.closed(link)
-        self.delivery.closed(link)
+        self.delivery.closed(link, step)
+        if self.mailboxes is not None:
+            self.mailboxes.closed(link)
         self.admission.closed(link, why, step, self.links)
 
     def synced(self, topic: Topic, peer: DeviceId | None, step: Step) -> None:
@@ -308,7 +352,13 @@ class Desk:
                 replica.compared_with(peer)
             replica.name_prekey(step)
         held = self._replicas.values()
-        prekeys.erase(step, lambda old: any(r.journal.named_prekey() == old for r in held))
+        own = self.delivery.mailing.own
+        prekeys.erase(
+            step,
+            lambda old: (
+                own.names_prekey(old) or any(r.journal.named_prekey() == old for r in held)
+            ),
+        )
 
     def secret_for(self, tag: bytes, ephemeral: bytes) -> bytes | None:
         """Return the seed of the invite that a newcomer shows."""

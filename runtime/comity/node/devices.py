@@ -201,7 +201,7 @@ def _leave(found: Mapping[Table, Rows], former: Former, step: Step) -> Mapping[T
         stranded.append((former.device + draft, row))
     for handle, _ in found.get(Table.INVITE, ()):
         step.drop(Table.INVITE, handle)
-    for table in (Table.EDGE, Table.OUTBOX):  # they are of the device that was
+    for table in (Table.EDGE, Table.OUTBOX, Table.ROUTE):  # they are of the device that was
         for key_of_edge, _ in found.get(table, ()):
             step.drop(table, key_of_edge)
     return {
@@ -213,6 +213,7 @@ def _leave(found: Mapping[Table, Rows], former: Former, step: Step) -> Mapping[T
         Table.INVITE: (),
         Table.EDGE: (),
         Table.OUTBOX: (),
+        Table.ROUTE: (),
     }
 
 

@@ -36,16 +36,23 @@ TARGETS_MAX: Final = 256
 
 @unique
 class Purpose(Enum):
-    """What a link is for."""
+    """What a link is for.
+
+    RELAY: a relay that this node uses. POST: one where somebody else's mailbox is.
+    """
 
     PEER = "peer"
     RELAY = "relay"
     JOIN = "join"
+    POST = "post"
 
 
 @dataclass(slots=True)
 class Target:
-    """One address and what is known of it. device: who must answer; None for a relay."""
+    """One address and what is known of it. device: who must answer; None for a relay.
+
+    At a relay of somebody else's (POST) it is who answered last.
+    """
 
     address: str
     device: DeviceId | None
@@ -135,9 +142,17 @@ class Dialer:
         share = int.from_bytes(self._entropy.draw(2), "big") / 0xFFFF
         return after(now, Duration(wait // 2 + int(wait // 2 * share)))
 
-    def remove(self, address: str) -> None:
+    def remove(self, address: str, purpose: Purpose) -> None:
         """Call a relay at this address no more."""
-        self._targets.pop((address, None), None)
+        for name, target in list(self._targets.items()):
+            if target.address == address and target.purpose is purpose:
+                del self._targets[name]
+
+    def answered(self, link: LinkId, device: DeviceId) -> None:
+        """Note who answers where a mailbox is: while it is linked otherwise, do not call."""
+        for target in self._targets.values():
+            if target.link == link and target.purpose is Purpose.POST:
+                target.device = device
 
     def forget(self, link: LinkId) -> None:
         """Drop the target behind a link: whoever answered is not who was called."""

@@ -38,7 +38,8 @@ class Edge:
     those that a crash ended. acknowledged: what may be said of their edge; told: what was.
     taken_there: up to where the other end has our letters. is_marked: the row is to be written;
     is_touched: with the next write. late: when it is, at the latest. gone: envelopes whose rows
-    go then.
+    go then. mailed: what was said of their edge by any way, as far as we know; is_asked_again:
+    their letters come again, so they may not have heard it. is_route_told: in this session.
     """
 
     __slots__ = (
@@ -49,11 +50,14 @@ class Edge:
         "device",
         "durable",
         "gone",
+        "is_asked_again",
         "is_full",
         "is_known",
         "is_marked",
+        "is_route_told",
         "is_touched",
         "late",
+        "mailed",
         "open",
         "pending",
         "receiver",
@@ -85,6 +89,9 @@ class Edge:
         self.cut_off: list[int] = []
         self.acknowledged = self.receiver.acknowledged
         self.told: tuple[int, int] = (0, 0)
+        self.mailed = self.acknowledged
+        self.is_asked_again = False
+        self.is_route_told = False
         self.taken_there = 0
         self.is_full = False
         self.is_marked = False

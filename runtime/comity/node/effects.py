@@ -28,6 +28,7 @@ from comity.base.values import made_fast
 
 __all__ = [
     "NONE_TO_GO",
+    "READ_LATER",
     "Amount",
     "Answer",
     "AwaitRoom",
@@ -73,6 +74,13 @@ class Table(StrEnum):
     GRANT = "grant"
     EDGE = "edge"
     OUTBOX = "outbox"
+    ROUTE = "route"
+    MAILBOX = "mailbox"
+    MAIL = "mail"
+
+
+READ_LATER: Final = (Table.MAIL,)
+"""Tables that a node does not need when it starts, and reads from when it must."""
 
 
 @made_fast

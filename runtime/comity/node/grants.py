@@ -15,9 +15,9 @@ from comity.base.errors import UsageError
 from comity.base.ids import ID_BYTES, Topic
 from comity.base.limits import GRANTS_MAX
 from comity.base.ports import Entropy
-from comity.crypto.hashing import PERSON_REF, blake2b
 from comity.node.effects import Table
 from comity.node.step import Rows, Step
+from comity.protocol.capability import link_name
 from comity.protocol.envelope import GRANT_BYTES, METHOD_BYTES_MAX
 
 __all__ = ["Grant", "Grants"]
@@ -52,7 +52,7 @@ class Grant:
 
 
 class Grants:
-    """All of a node's, by the name of their secret."""
+    """All of a node's, by the name of their secret: the rows let nobody in."""
 
     __slots__ = ("_entropy", "_grants")
 
@@ -63,7 +63,7 @@ class Grants:
 
     def find(self, secret: bytes) -> Grant | None:
         """Return what a secret grants; None if it is nobody's."""
-        return self._grants.get(_name(secret))
+        return self._grants.get(link_name(secret))
 
     def give(self, step: Step, topic: Topic, methods: tuple[str, ...]) -> bytes | UsageError:
         """Make a grant; return its secret, 16 bytes."""
@@ -76,16 +76,11 @@ class Grants:
 
     def revoke(self, step: Step, secret: bytes) -> None:
         """Take a link back, for good."""
-        grant = self._grants.get(_name(secret))
+        grant = self._grants.get(link_name(secret))
         if grant is not None:
             self._put(step, secret, Grant(grant.topic, ()))
 
     def _put(self, step: Step, secret: bytes, grant: Grant) -> None:
-        name = _name(secret)
+        name = link_name(secret)
         self._grants[name] = grant
         step.put(Table.GRANT, name, grant.encode())
-
-
-def _name(secret: bytes) -> bytes:
-    """Return what a secret is kept under: the rows let nobody in."""
-    return blake2b(secret, size=GRANT_BYTES, person=PERSON_REF)

@@ -42,14 +42,18 @@ from comity.wire.records import (
     Acknowledge,
     Announce,
     Codec,
+    Collected,
     Commits,
     JoinRequest,
     KeyRequest,
     Keys,
     Mail,
+    Mailboxes,
     PairAnswer,
     PairShare,
     Peers,
+    Post,
+    Posted,
     Receipt,
     Reconcile,
     Record,
@@ -196,11 +200,11 @@ class Links:
             self._dialer.add(address, device, purpose, step.instant)
             self._call(step)
 
-    def forget(self, address: str, step: Step) -> None:
+    def forget(self, address: str, step: Step, purpose: Purpose = Purpose.RELAY) -> None:
         """Call the relay at this address no more, and hang up."""
-        self._dialer.remove(address)
+        self._dialer.remove(address, purpose)
         for link in self.all:
-            if link.purpose is Purpose.RELAY and link.address == address:
+            if link.purpose is purpose and link.address == address:
                 self.hang_up(link, "this relay is not used any more", step)
 
     def join(self, address: str, inviter: DeviceId | None, seed: bytes, step: Step) -> LinkId:
@@ -227,7 +231,8 @@ class Links:
             if target.device is not None and target.device in self._peers:
                 self._dialer.postpone(target, step.instant)
                 continue
-            link = Link(self._number(), target.address, target.purpose, expected=target.device)
+            expected = None if target.purpose is Purpose.POST else target.device
+            link = Link(self._number(), target.address, target.purpose, expected=expected)
             self._dialer.called(target, self._dial(step, link))
 
     def _dial(self, step: Step, link: Link) -> LinkId:
@@ -311,6 +316,7 @@ class Links:
         link.key = event.handshake_hash
         link.joined_by = event.joined_by if link.inbound else None
         self._dialer.worked(link.id, step.instant)
+        self._dialer.answered(link.id, event.peer)
         rival = self._peers.get(event.peer)
         if rival is not None:
             loser = self._loser(rival, link)
@@ -439,9 +445,15 @@ def _size(record: Record) -> int:
         case Welcome():
             addresses = len(record.relays) + len(record.peers)
             return len(record.keys) * 2 * _ITEM_BYTES + addresses * _ADDRESS_BYTES
-        case Mail(envelope):
-            return len(envelope)
-        case Since() | JoinRequest() | Acknowledge() | PairShare() | PairAnswer():
+        case Mail(envelope, route):
+            return len(envelope) + len(route)
+        case Post(_, sealed):
+            return len(sealed) + 3 * _ITEM_BYTES
+        case Mailboxes(items) | Posted(_, items) | Collected(_, items):
+            return (1 + len(items)) * _ITEM_BYTES
+        case Acknowledge(_, _, route):
+            return _ITEM_BYTES + len(route)
+        case Since() | JoinRequest() | PairShare() | PairAnswer():
             return _ITEM_BYTES
         case _:
             assert_never(record)

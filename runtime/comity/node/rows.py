@@ -54,6 +54,7 @@ __all__ = [
     "epoch_key",
     "former_key",
     "former_of_key",
+    "mail_key",
     "number_of",
     "outbox_key",
     "run_key",
@@ -149,6 +150,11 @@ run_key = commit_key
 def outbox_key(device: DeviceId, first: int) -> bytes:
     """Key of an envelope: its recipient, then the number of its first letter."""
     return device + encode_number(first)
+
+
+def mail_key(mailbox: bytes, number: int) -> bytes:
+    """Key of a mail on a relay: its mailbox, then its number there."""
+    return mailbox + encode_number(number)
 
 
 def edge_key(kind: bytes, device: DeviceId, number: int | None = None) -> bytes:

@@ -56,15 +56,19 @@ from comity.protocol.sync_port import (
 from comity.wire.records import (
     Acknowledge,
     Announce,
+    Collected,
     Commit,
     Commits,
     JoinRequest,
     KeyRequest,
     Keys,
     Mail,
+    Mailboxes,
     PairAnswer,
     PairShare,
     Peers,
+    Post,
+    Posted,
     Receipt,
     Reconcile,
     Record,
@@ -274,7 +278,10 @@ class Syncing:
                 return self._hear_keys(link, record, step)
             case JoinRequest() | Welcome() | PairShare() | PairAnswer():
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
-            case Peers() | Mail() | Acknowledge():
+            case (
+                Peers() | Mail() | Acknowledge()
+                | Mailboxes() | Post() | Posted() | Collected()
+            ):  # fmt: skip
                 return Rejected(Reason.OUT_OF_TURN, type(record).__name__)
             case Summary() | Since() | Reconcile() | Want() | Commits() | Runs() | Receipt():
                 return self._hear_topic(link, record, step)

@@ -31,3 +31,10 @@ class Bucket:
         self._full_at = after(max(self._full_at, now), needed)
         spare = Duration(self._at_once * SECOND // self._rate)
         return max(now, Instant(self._full_at - spare))
+
+    def has(self, tokens: int, now: Instant) -> bool:
+        """Tell whether so many may be taken now without overdrawing it."""
+        assert 0 <= tokens <= self._at_once
+        needed = -(-tokens * SECOND // self._rate)
+        spare = self._at_once * SECOND // self._rate
+        return max(self._full_at, now) + needed - spare <= now

@@ -162,6 +162,11 @@ class Sender:
             self._due = after(now, RESEND_WAIT) if self._flown else None
         return gone
 
+    def kept(self, *, up_to: int) -> list[Enclosed]:
+        """Return what is not acknowledged, oldest first. up_to: the last that is durable."""
+        both = (*self._flown, *self._waiting)
+        return [each for each in both if each.last <= up_to]
+
     def grounded(self) -> None:
         """The link is lost: what flew waits again, and flies at once by another one."""
         self._waiting.extendleft(reversed(self._flown))

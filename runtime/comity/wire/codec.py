@@ -27,11 +27,15 @@ from comity.base.limits import (
     ENVELOPE_BYTES_MAX,
     HEADS_SAID_MAX,
     KEYS_ASKED_MAX,
+    MAILBOXES_OF_ONE_MAX,
     MESSAGE_BYTES_MAX,
     PEERS_RECORD_MAX,
+    POST_BYTES_MAX,
+    POSTS_SAID_MAX,
     RECEIPT_IDS_MAX,
     RECONCILE_BYTES_MAX,
     RECORDS_MAX,
+    ROUTE_BYTES_MAX,
     RUNS_COUNT_MAX,
     TEXT_BYTES_MAX,
     TOPICS_SAID_MAX,
@@ -119,6 +123,8 @@ def _write(record: Record) -> pb.Record:
             return pb.Record(refusal=refusal)
         case records.Mail() | records.Acknowledge():
             return _write_delivery(record)
+        case records.Mailboxes() | records.Post() | records.Posted() | records.Collected():
+            return _write_mailbox(record)
         case (
             records.JoinRequest()
             | records.Welcome()
@@ -138,9 +144,25 @@ def _write_history(record: records.Commits | records.Runs) -> pb.Record:
 
 def _write_delivery(record: records.Mail | records.Acknowledge) -> pb.Record:
     if isinstance(record, records.Mail):
-        return pb.Record(mail=pb.Mail(envelope=record.envelope))
-    said = pb.Acknowledge(handled=record.handled, received=record.received)
+        return pb.Record(mail=pb.Mail(envelope=record.envelope, route=record.route))
+    said = pb.Acknowledge(handled=record.handled, received=record.received, route=record.route)
     return pb.Record(acknowledge=said)
+
+
+def _write_mailbox(
+    record: records.Mailboxes | records.Post | records.Posted | records.Collected,
+) -> pb.Record:
+    match record:
+        case records.Mailboxes(keys, more):
+            return pb.Record(mailboxes=pb.Mailboxes(keys=keys, more=more))
+        case records.Post(mailbox, sealed, signature):
+            said = pb.Post(mailbox=mailbox, sealed=sealed, signature=signature)
+            return pb.Record(post=said)
+        case records.Posted(mailbox, ids, refusal):
+            code = 0 if refusal is None else int(refusal)
+            return pb.Record(posted=pb.Posted(mailbox=mailbox, ids=ids, refusal=code))
+        case records.Collected(mailbox, ids):
+            return pb.Record(collected=pb.Collected(mailbox=mailbox, ids=ids))
 
 
 def _write_joining(
@@ -349,12 +371,8 @@ def _peers(said: Sequence[pb.Peer], most: int) -> tuple[tuple[DeviceId, str], ..
 
 
 def _read_refusal(said: pb.Refusal) -> Record:
-    try:
-        reason = Reason(said.reason)
-    except ValueError:
-        reason = Reason.UNSUPPORTED
     return records.Refusal(
-        reason,
+        _reason(said.reason),
         _text(said.detail, TEXT_BYTES_MAX, "a detail"),
         _tag(said.tag) if said.tag else b"",
         _ids(said.ids, RECEIPT_IDS_MAX),
@@ -364,11 +382,58 @@ def _read_refusal(said: pb.Refusal) -> Record:
 def _read_mail(said: pb.Mail) -> Record:
     if len(said.envelope) > ENVELOPE_BYTES_MAX:
         raise Malformed(f"an envelope of {len(said.envelope)} bytes")
-    return records.Mail(said.envelope)
+    return records.Mail(said.envelope, _route(said.route))
+
+
+def _route(value: bytes) -> bytes:
+    if len(value) > ROUTE_BYTES_MAX:
+        raise Malformed(f"a route of {len(value)} bytes")
+    return value
 
 
 def _read_acknowledge(said: pb.Acknowledge) -> Record:
-    return records.Acknowledge(said.handled, said.received)
+    return records.Acknowledge(said.handled, said.received, _route(said.route))
+
+
+def _mailbox(value: bytes) -> bytes:
+    return _fixed(value, ID_BYTES, "a mailbox")
+
+
+def _posts(values: Sequence[bytes]) -> tuple[bytes, ...]:
+    if not values:
+        raise Malformed("no mail is named")
+    return _many(values, ID_BYTES, POSTS_SAID_MAX, "mails")
+
+
+def _read_mailboxes(said: pb.Mailboxes) -> Record:
+    keys = _many(said.keys, KEY_BYTES, MAILBOXES_OF_ONE_MAX, "mailboxes")
+    if len(dict.fromkeys(keys)) != len(keys):
+        raise Malformed("a mailbox is named twice")
+    return records.Mailboxes(keys, said.more)
+
+
+def _read_post(said: pb.Post) -> Record:
+    if not 0 < len(said.sealed) <= POST_BYTES_MAX:
+        raise Malformed(f"a mail of {len(said.sealed)} bytes")
+    if said.signature:
+        _fixed(said.signature, SIGNATURE_BYTES, "a signature")
+    return records.Post(_mailbox(said.mailbox), said.sealed, said.signature)
+
+
+def _read_posted(said: pb.Posted) -> Record:
+    refusal = _reason(said.refusal) if said.refusal else None
+    return records.Posted(_mailbox(said.mailbox), _posts(said.ids), refusal)
+
+
+def _read_collected(said: pb.Collected) -> Record:
+    return records.Collected(_mailbox(said.mailbox), _posts(said.ids))
+
+
+def _reason(code: int) -> Reason:
+    try:
+        return Reason(code)
+    except ValueError:
+        return Reason.UNSUPPORTED
 
 
 def _read_pair_share(said: pb.PairShare) -> Record:
@@ -402,5 +467,9 @@ _READERS: Final = cast(
         "acknowledge": _read_acknowledge,
         "pair_share": _read_pair_share,
         "pair_answer": _read_pair_answer,
+        "mailboxes": _read_mailboxes,
+        "post": _read_post,
+        "posted": _read_posted,
+        "collected": _read_collected,
     },
 )

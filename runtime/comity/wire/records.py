@@ -10,7 +10,7 @@ Source: PROTOCOL sections 5 to 9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from comity.base.errors import Reason, Rejected
@@ -21,15 +21,19 @@ __all__ = [
     "Acknowledge",
     "Announce",
     "Codec",
+    "Collected",
     "Commit",
     "Commits",
     "JoinRequest",
     "KeyRequest",
     "Keys",
     "Mail",
+    "Mailboxes",
     "PairAnswer",
     "PairShare",
     "Peers",
+    "Post",
+    "Posted",
     "Receipt",
     "Reconcile",
     "Record",
@@ -244,9 +248,14 @@ class Refusal:
 @made_fast
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One envelope of the edge from who says this to who hears it, as `protocol.envelope`."""
+    """One envelope of the edge from who says this to who hears it, as `protocol.envelope`.
+
+    route: where who says this takes letters while it is off (`protocol.route`); empty if that
+    was said in this session, or is nowhere.
+    """
 
     envelope: bytes
+    route: bytes = field(default=b"", repr=False)
 
 
 @made_fast
@@ -255,10 +264,59 @@ class Acknowledge:
     """How far the edge from who hears this to who says it has come.
 
     handled: every letter up to here is, durably. received: every one up to here has come.
+    route: as in `Mail`.
     """
 
     handled: int
     received: int
+    route: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailboxes:
+    """To a relay: these mailboxes are mine; send me what lies in them.
+
+    keys: the public halves of their write keys, all different, at most 4,096. more: beside
+    those that were named before; else there are no others any more.
+    """
+
+    keys: tuple[bytes, ...]
+    more: bool
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A sealed mail for a mailbox: to a relay with a signature, from a relay to its owner.
+
+    signature: 64 bytes, by the write key (`protocol.route`); empty from a relay.
+    """
+
+    mailbox: bytes
+    sealed: bytes
+    signature: bytes
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """From a relay: these mails are durable in a mailbox, or why they were not taken.
+
+    ids: of the mails, at most 1,024. refusal: None if they are durable.
+    """
+
+    mailbox: bytes
+    ids: tuple[bytes, ...]
+    refusal: Reason | None
+
+
+@made_fast
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """To a relay: these mails of mine are handled, durably; let go of them. At most 1,024."""
+
+    mailbox: bytes
+    ids: tuple[bytes, ...]
 
 
 Record = (
@@ -281,6 +339,10 @@ Record = (
     | Acknowledge
     | PairShare
     | PairAnswer
+    | Mailboxes
+    | Post
+    | Posted
+    | Collected
 )
 """Everything that one node can say to another."""
 

@@ -98,6 +98,10 @@ class Record(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     PAIR_SHARE_FIELD_NUMBER: _builtins.int
     PAIR_ANSWER_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    POST_FIELD_NUMBER: _builtins.int
+    POSTED_FIELD_NUMBER: _builtins.int
+    COLLECTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def announce(self) -> Global___Announce: ...
     @_builtins.property
@@ -136,6 +140,14 @@ class Record(_message.Message):
     def pair_share(self) -> Global___PairShare: ...
     @_builtins.property
     def pair_answer(self) -> Global___PairAnswer: ...
+    @_builtins.property
+    def mailboxes(self) -> Global___Mailboxes: ...
+    @_builtins.property
+    def post(self) -> Global___Post: ...
+    @_builtins.property
+    def posted(self) -> Global___Posted: ...
+    @_builtins.property
+    def collected(self) -> Global___Collected: ...
     def __init__(
         self,
         *,
@@ -158,12 +170,16 @@ class Record(_message.Message):
         acknowledge: Global___Acknowledge | None = ...,
         pair_share: Global___PairShare | None = ...,
         pair_answer: Global___PairAnswer | None = ...,
+        mailboxes: Global___Mailboxes | None = ...,
+        post: Global___Post | None = ...,
+        posted: Global___Posted | None = ...,
+        collected: Global___Collected | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "collected", b"collected", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "mailboxes", b"mailboxes", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "post", b"post", "posted", b"posted", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "announce", b"announce", "collected", b"collected", "commits", b"commits", "join_request", b"join_request", "key_request", b"key_request", "keys", b"keys", "kind", b"kind", "mail", b"mail", "mailboxes", b"mailboxes", "pair_answer", b"pair_answer", "pair_share", b"pair_share", "peers", b"peers", "post", b"post", "posted", b"posted", "receipt", b"receipt", "reconcile", b"reconcile", "refusal", b"refusal", "runs", b"runs", "since", b"since", "subscribe", b"subscribe", "summary", b"summary", "want", b"want", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "runs", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge", "pair_share", "pair_answer"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["announce", "subscribe", "summary", "since", "reconcile", "want", "commits", "receipt", "key_request", "keys", "runs", "join_request", "welcome", "peers", "refusal", "mail", "acknowledge", "pair_share", "pair_answer", "mailboxes", "post", "posted", "collected"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -740,16 +756,20 @@ class Mail(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
+    ROUTE_FIELD_NUMBER: _builtins.int
     envelope: _builtins.bytes
     """at most 256 KiB (comity.protocol.envelope)"""
+    route: _builtins.bytes
+    """at most 4 KiB (comity.protocol.route), or empty"""
     def __init__(
         self,
         *,
         envelope: _builtins.bytes = ...,
+        route: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "route", b"route"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -763,20 +783,142 @@ class Acknowledge(_message.Message):
 
     HANDLED_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
+    ROUTE_FIELD_NUMBER: _builtins.int
     handled: _builtins.int
     """every letter up to here has been handled, and that is durable"""
     received: _builtins.int
     """every letter up to here has come"""
+    route: _builtins.bytes
+    """as in Mail"""
     def __init__(
         self,
         *,
         handled: _builtins.int = ...,
         received: _builtins.int = ...,
+        route: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["handled", b"handled", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handled", b"handled", "received", b"received", "route", b"route"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Acknowledge: _TypeAlias = Acknowledge  # noqa: Y015
+
+@_typing.final
+class Mailboxes(_message.Message):
+    """To a relay: these mailboxes are the sender's, who wants what lies in them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """beside those that were named before; else there are no others"""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """32 bytes each, no duplicates, at most 4,096: public write keys"""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_builtins.bytes] | None = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "more", b"more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mailboxes: _TypeAlias = Mailboxes  # noqa: Y015
+
+@_typing.final
+class Post(_message.Message):
+    """A sealed mail for a mailbox: to a relay from who has its key, from a relay to its owner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    mailbox: _builtins.bytes
+    """32 bytes"""
+    sealed: _builtins.bytes
+    """1 byte..384 KiB (comity.protocol.mail)"""
+    signature: _builtins.bytes
+    """64 bytes, or empty from a relay"""
+    def __init__(
+        self,
+        *,
+        mailbox: _builtins.bytes = ...,
+        sealed: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mailbox", b"mailbox", "sealed", b"sealed", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Post: _TypeAlias = Post  # noqa: Y015
+
+@_typing.final
+class Posted(_message.Message):
+    """From a relay: these mails are durable in a mailbox, or why they were not taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    mailbox: _builtins.bytes
+    """32 bytes"""
+    refusal: _builtins.int
+    """code of comity.base.errors.Reason; 0 if they are durable"""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """32 bytes each, 1..1,024"""
+
+    def __init__(
+        self,
+        *,
+        mailbox: _builtins.bytes = ...,
+        ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        refusal: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "mailbox", b"mailbox", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Posted: _TypeAlias = Posted  # noqa: Y015
+
+@_typing.final
+class Collected(_message.Message):
+    """To a relay: the owner of a mailbox has these mails, which may go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    mailbox: _builtins.bytes
+    """32 bytes"""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """32 bytes each, 1..1,024"""
+
+    def __init__(
+        self,
+        *,
+        mailbox: _builtins.bytes = ...,
+        ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "mailbox", b"mailbox"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Collected: _TypeAlias = Collected  # noqa: Y015
