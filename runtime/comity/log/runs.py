@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint, zigzag
@@ -103,7 +103,7 @@ class Member:
 
     id: CommitId
     sealed: bytes
-    plain: bytes
+    plain: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

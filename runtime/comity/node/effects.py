@@ -16,7 +16,7 @@ Source: ARCHITECTURE 'Who owns what', 'The way of a message'.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Final
 
@@ -90,7 +90,7 @@ class Put:
 
     table: Table
     key: bytes
-    value: bytes
+    value: bytes = field(repr=False)
 
 
 @made_fast

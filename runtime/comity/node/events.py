@@ -17,7 +17,7 @@ Source: ARCHITECTURE 'Who owns what'.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comity.base.ids import DeviceId, LinkId, Token
 from comity.base.values import made_fast
@@ -97,7 +97,7 @@ class ReadDone:
     """Rows for a `Read`, in key order."""
 
     token: Token
-    rows: tuple[tuple[bytes, bytes], ...]
+    rows: tuple[tuple[bytes, bytes], ...] = field(repr=False)
 
 
 @made_fast

@@ -7,7 +7,7 @@ Source: decisions 5 and 25.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comity.base.errors import Rejected
 from comity.base.ids import CommitId, Topic
@@ -30,7 +30,7 @@ __all__ = ["Saved", "by_topic", "load", "read_back"]
 class Saved:
     """What the store holds of an actor. keys: by epoch; the others: rows in key order."""
 
-    keys: tuple[tuple[CommitId, bytes], ...] = ()
+    keys: tuple[tuple[CommitId, bytes], ...] = field(default=(), repr=False)
     commits: Rows = ()
     runs: Rows = ()
     index: Rows = ()

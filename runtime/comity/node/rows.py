@@ -8,7 +8,7 @@ The formats are for good; `META['format']` names their version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -115,7 +115,7 @@ class InviteRow:
 
     topic: Topic
     role: Role
-    seed: bytes
+    seed: bytes = field(repr=False)
     expires: Wall
     spent_by: bytes = b""
     grant: bytes = b""

@@ -10,7 +10,7 @@ Source: PROTOCOL section 2 'Acceptance'.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comity.authority.claim import Change, Claim
 from comity.authority.visibility import Flip
@@ -31,7 +31,7 @@ class Opened:
 
     id: CommitId
     sealed: Sealed
-    plain: bytes
+    plain: bytes = field(repr=False)
     key: ContentKey
     epoch: CommitId | None
 

@@ -178,7 +178,7 @@ class Keys:
     """
 
     tag: bytes
-    keys: tuple[tuple[CommitId, bytes], ...]
+    keys: tuple[tuple[CommitId, bytes], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Welcome:
     topic: Topic
     actor_type: str
     grant: CommitId
-    keys: tuple[tuple[CommitId, bytes], ...]
+    keys: tuple[tuple[CommitId, bytes], ...] = field(repr=False)
     relays: tuple[str, ...]
     peers: tuple[tuple[DeviceId, str], ...]
 
