@@ -8,7 +8,12 @@ import pytest
 
 from comity.base.clock import HOUR, SECOND, Duration
 from comity.base.ids import Token
-from comity.base.limits import MAIL_AGE_MAX, MAILBOX_COUNT_MAX, PREKEY_AGE_MAX
+from comity.base.limits import (
+    MAIL_AGE_MAX,
+    MAIL_AHEAD_COUNT,
+    MAILBOX_COUNT_MAX,
+    PREKEY_AGE_MAX,
+)
 from comity.node import commands
 from comity.node.dialer import Purpose
 from comity.node.effects import Stage, Table
@@ -121,19 +126,25 @@ def test_one_of_two_relays_is_enough() -> None:
         far.check()
 
 
-def test_what_does_not_fit_the_mailbox_stays_with_its_sender() -> None:
-    """A full mailbox is an answer: the rest comes when there is room, each once."""
+@pytest.mark.parametrize("room", [MAILBOX_COUNT_MAX, 16])
+def test_what_does_not_fit_the_mailbox_stays_with_its_sender(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full mailbox is an answer; the rest comes when there is room, each once."""
+    monkeypatch.setattr("comity.node.mailboxes.MAILBOX_COUNT_MAX", room)
     with Sim(seed=6, nodes=2) as sim:
         far = PostOffice(sim, relays=1)
         far.off(far.there)
-        names = [f"{number}" for number in range(MAILBOX_COUNT_MAX + 40)]
+        count = MAIL_AHEAD_COUNT + 20 if room > MAIL_AHEAD_COUNT else room + 20
+        names = [f"{number}" for number in range(count)]
         for name in names:
             far.post("take", name, 1)
             sim.run(1.1)
         sim.run(60)
-        assert far.lying() == MAILBOX_COUNT_MAX
+        assert far.lying() == min(room, MAIL_AHEAD_COUNT)
         assert far.unsent == len(names)
-        assert any("quota" in str(each.refusal) for each in far.heard(far.here, "told"))
+        told = [str(each.refusal) for each in far.heard(far.here, "told")]
+        assert any("quota" in each for each in told) is (room < MAIL_AHEAD_COUNT)
         sim.world.cut([[far.here.index], [far.there.index]])
         sim.restart(far.till)
         sim.run(2 * 3600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 from comity import Actor, Map
 from comity.actor.actor_type import ActorType
@@ -49,13 +49,16 @@ class Till(Actor):
 class Far:
     """A till on one node, and another node that has a link to it and no replica."""
 
+    actor: ClassVar[type[Actor]] = Till
+    methods: ClassVar[tuple[str, ...]] = ("take", "count", "fail", "slowly")
+
     def __init__(self, sim: Sim) -> None:
-        (self.till,) = sim.share(Till, on=1)
+        (self.till,) = sim.share(self.actor, on=1)
         self.sim = sim
         self.world = sim.world
         self.here, self.there = sim.world.nodes[1], sim.world.nodes[0]
         self.tokens = 1000
-        self.link = self.give("take", "count", "fail", "slowly")
+        self.link = self.give(*self.methods)
         self.reach()
 
     def command(self, node: SimNode, make: Callable[[Token], commands.Command]) -> object:
@@ -86,7 +89,7 @@ class Far:
         deadline: int = 0,
     ) -> Token:
         """Send a message; return its token."""
-        parcels = Parcels.of(ActorType.of(Till).methods[method])
+        parcels = Parcels.of(ActorType.of(self.actor).methods[method])
         secret = self.link.grant if grant is None else grant
         head = CallHead(secret, method, parcels.shape, ask, Wall(deadline))
         self.tokens += 1
@@ -108,7 +111,7 @@ class Far:
             if each.token == token and each.stage is Stage.ENDED
         ]
         assert len(ends) == 1, ends
-        parcels = Parcels.of(ActorType.of(Till).methods[method])
+        parcels = Parcels.of(ActorType.of(self.actor).methods[method])
         value, error = parcels.open_reply(ends[0].ending, ends[0].body)
         return value if error is None else error
 

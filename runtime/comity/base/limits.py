@@ -52,10 +52,11 @@ __all__ = [
     "MAILBOX_BYTES_MAX",
     "MAILBOX_COUNT_MAX",
     "MAIL_AGE_MAX",
+    "MAIL_AHEAD_BYTES",
+    "MAIL_AHEAD_COUNT",
     "MAIL_BURST",
     "MAIL_BYTES_MAX",
     "MAIL_COUNT_MAX",
-    "MAIL_FLIGHT_MAX",
     "MAIL_RATE",
     "MAIL_WAIT",
     "MAIL_WAIT_MAX",
@@ -396,8 +397,12 @@ MAIL_COUNT_MAX: Final = 2_000_000
 MAIL_BYTES_MAX: Final = 16 * 1024 * 1024 * 1024
 """Bytes of the same: a common disk. Then every deposit is refused with QUOTA."""
 
-MAIL_FLIGHT_MAX: Final = 32
-"""Mails of one mailbox that its owner is sent before it has taken the first."""
+MAIL_AHEAD_COUNT: Final = MAILBOX_COUNT_MAX // 2
+"""Envelopes that a sender leaves at one relay beyond the oldest that is not acknowledged: were
+it as many as fit, a mailbox could be full of what waits for the one that was refused."""
+
+MAIL_AHEAD_BYTES: Final = MAILBOX_BYTES_MAX // 4
+"""Bytes of the same, before padding, which may double them."""
 
 MAIL_WAIT: Final = Duration(2 * SECOND)
 """How long a letter waits for a direct link before it goes to a relay as well, and after a

@@ -6,7 +6,7 @@ know: who sealed what, edges, topics.
     Mailboxes --whoever says it is the owner--> open --the owner says it no more--> closed
     Post --the write key signed it, there is room--> written --durable--> Posted
          --else--> Posted with the reason, and nothing is kept: the sender has it still
-    lying --its owner is linked--> on its way, at most 32 of a mailbox --Collected--> gone
+    lying --its owner is linked--> on its way, the oldest first --Collected--> gone
           --30 days--> gone
 
 A mailbox is named by its owner and its write key together, so nobody can take another's name.
@@ -30,7 +30,6 @@ from comity.base.limits import (
     MAIL_BURST,
     MAIL_BYTES_MAX,
     MAIL_COUNT_MAX,
-    MAIL_FLIGHT_MAX,
     MAIL_RATE,
     MAILBOX_BYTES_MAX,
     MAILBOX_COUNT_MAX,
@@ -299,7 +298,7 @@ class MailboxKeeper:
         if link is None or feed is None or identifier in box.flying:
             return
         waits = feed.busy or feed.queue or len(box.lying) > len(box.flying) + 1
-        if waits or len(box.flying) >= MAIL_FLIGHT_MAX:
+        if waits:
             feed.queue[record.mailbox] = None
             self._feed(link, feed, step)
             return
@@ -376,7 +375,6 @@ class MailboxKeeper:
             assert len(box.lying) <= MAILBOX_COUNT_MAX
             assert box.size == sum(each.size for each in box.lying.values())
             assert box.flying.keys() <= box.lying.keys()
-            assert len(box.flying) <= MAIL_FLIGHT_MAX
 
 
 def _next_of(box: _Box) -> dict[bytes, _Lying]:
@@ -384,7 +382,7 @@ def _next_of(box: _Box) -> dict[bytes, _Lying]:
     chosen: dict[bytes, _Lying] = {}
     size = 0
     for identifier, lying in box.lying.items():
-        if len(box.flying) + len(chosen) >= MAIL_FLIGHT_MAX or size >= _PAGE_BYTES:
+        if size >= _PAGE_BYTES:
             break
         if identifier not in box.flying:
             chosen[identifier] = lying

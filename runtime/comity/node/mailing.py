@@ -33,6 +33,8 @@ from comity.base.clock import (
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import DeviceId, short
 from comity.base.limits import (
+    MAIL_AHEAD_BYTES,
+    MAIL_AHEAD_COUNT,
     MAIL_BURST,
     MAIL_RATE,
     MAIL_WAIT,
@@ -74,6 +76,11 @@ _MOMENT: Final = Duration(250 * MILLISECOND)
 _AGAIN: Final = Duration(6 * HOUR)
 """After which what a relay said it keeps is left there again, if nobody acknowledged it."""
 
+_AHEAD: Final = MAIL_AHEAD_COUNT, MAIL_AHEAD_BYTES
+
+_ANSWER: Final = Duration(30 * SECOND)
+"""So long an answer of a relay is waited for; then it is asked again."""
+
 _IDLE: Final = Duration(10 * SECOND)
 """So long a relay of somebody else's stays linked with nothing to leave there."""
 
@@ -83,7 +90,8 @@ class _Way:
     """One relay of one device's route.
 
     left: envelopes by their first letter, since when; said: which word of ours lies there.
-    asked: mails without an answer, by id: which envelope, or what word. until: it rests;
+    asked: mails without an answer, by id: which envelope, or what word; since: when the last
+    one was. until: it rests;
     fails: refusals in a row. needs: there is more to leave.
     """
 
@@ -91,7 +99,8 @@ class _Way:
     left: dict[int, Instant] = field(default_factory=dict)
     said: bytes = b""
     asked: dict[bytes, int | bytes] = field(default_factory=dict)
-    until: Instant = Instant(0)  # noqa: RUF009  (a number)
+    since: Instant = Instant(0)  # noqa: RUF009  (a number)
+    until: Instant = Instant(0)  # noqa: RUF009
     fails: int = 0
     needs: bool = False
 
@@ -241,7 +250,7 @@ class Mailing:
             self._words.pop(edge.device, None)
             return
         ways = self._ways.setdefault(edge.device, {})
-        kept = {each.first: each.data for each in edge.sender.kept(up_to=edge.durable)}
+        kept = edge.sender.kept(up_to=edge.durable, most=_AHEAD)
         word = self._word(edge)
         due: Instant | None = None
         for address in route.relays:
@@ -278,11 +287,13 @@ class Mailing:
         edge: Edge,
         address: str,
         way: _Way,
-        what: tuple[Route, dict[int, bytes], bytes],
+        what: tuple[Route, Mapping[int, bytes], bytes],
         step: Step,
     ) -> Instant | None:
         """Leave what is missing at one relay; return when to look again."""
         route, kept, word = what
+        if way.asked and after(way.since, _ANSWER) <= step.instant:
+            way.asked.clear()
         asked = [each for each in way.asked.values() if isinstance(each, int)]
         missing: list[int | bytes] = []
         if word and way.said != word and word not in way.asked.values():
@@ -291,6 +302,8 @@ class Mailing:
         way.needs = bool(missing or way.asked)
         oldest = min(way.left.values(), default=None)
         again = None if oldest is None else after(oldest, _AGAIN)
+        if way.asked:
+            again = earliest(again, after(way.since, _ANSWER))
         if not missing:
             return again
         link = self._link_at(address)
@@ -315,9 +328,10 @@ class Mailing:
             way.bucket.spend(1, step.instant)
             post = post_id(sealed)
             way.asked[post] = each
+            way.since = step.instant
             signature = writer.sign(link.peer, post)
             self._links.say(link, Post(writer.mailbox, sealed, signature), step)
-        return again
+        return earliest(again, after(step.instant, _ANSWER))
 
     def posted(self, link: Link, record: Posted, step: Step) -> None:
         """A relay says what became of mails."""

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from comity.base.clock import MINUTE, SECOND, Duration, Instant, after
+from comity.base.clock import MINUTE, SECOND, Duration, Instant, after, earliest
 from comity.base.ids import DeviceId
 from comity.base.limits import MAILBOXES_OF_ONE_MAX, POSTS_SAID_MAX
 from comity.crypto.hashing import PERSON_MAILBOX, blake2b
@@ -49,6 +49,9 @@ _ASK_AGAIN: Final = Duration(30 * SECOND)
 
 _ASK_AGAIN_MAX: Final = Duration(16 * MINUTE)
 
+_ASK_ALL: Final = Duration(10 * MINUTE)
+"""Between two times that relays are asked for all that lies there, whatever they sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Own:
@@ -66,6 +69,7 @@ class OwnMailboxes:
     """All of one device's."""
 
     __slots__ = (
+        "_ask_all_at",
         "_ask_at",
         "_ask_wait",
         "_hand",
@@ -89,6 +93,7 @@ class OwnMailboxes:
         }
         self._pending: dict[DeviceId, dict[_Place, int]] = {}
         self._ask_at: Instant | None = None
+        self._ask_all_at: Instant | None = None
         self._ask_wait = _ASK_AGAIN
 
     # Which there are
@@ -181,6 +186,7 @@ class OwnMailboxes:
             self._ask(link, step)
 
     def _ask(self, link: Link, step: Step) -> None:
+        self._ask_all_at = after(step.instant, _ASK_ALL)
         keys = tuple(own.public for own in self._known.values())
         self._links.say(link, Mailboxes(keys, more=False), step)
 
@@ -229,10 +235,15 @@ class OwnMailboxes:
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        return self._ask_at if self._pending else None
+        return earliest(self._ask_all_at, self._ask_at if self._pending else None)
 
     def tick(self, step: Step) -> None:
         """Ask again for what came and was not handled: there may have been no room for it."""
+        if self._ask_all_at is not None and self._ask_all_at <= step.instant:
+            self._ask_all_at = None
+            for link in self._links.open:
+                if link.purpose is Purpose.RELAY:
+                    self._ask(link, step)
         if not self._pending:
             self._ask_at = None
             return
@@ -249,6 +260,6 @@ class OwnMailboxes:
                 if own is not None:
                     wanted.setdefault(relay, {})[own.public] = None
         for relay, keys in wanted.items():
-            link = self._links.to(relay)
-            if link is not None:
-                self._links.say(link, Mailboxes(tuple(keys), more=True), step)
+            found = self._links.to(relay)
+            if found is not None:
+                self._links.say(found, Mailboxes(tuple(keys), more=True), step)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.clock import Duration, Instant, after
@@ -162,10 +163,20 @@ class Sender:
             self._due = after(now, RESEND_WAIT) if self._flown else None
         return gone
 
-    def kept(self, *, up_to: int) -> list[Enclosed]:
-        """Return what is not acknowledged, oldest first. up_to: the last that is durable."""
-        both = (*self._flown, *self._waiting)
-        return [each for each in both if each.last <= up_to]
+    def kept(self, *, up_to: int, most: tuple[int, int]) -> dict[int, bytes]:
+        """Return the oldest envelopes that are not acknowledged, by their first letter.
+
+        up_to: the last letter that is durable. most: envelopes, and bytes of them; one is
+        returned in any case.
+        """
+        count, size = most
+        found: dict[int, bytes] = {}
+        for each in chain(self._flown, self._waiting):
+            size -= len(each.data)
+            if each.last > up_to or len(found) >= count or (found and size < 0):
+                break
+            found[each.first] = each.data
+        return found
 
     def grounded(self) -> None:
         """The link is lost: what flew waits again, and flies at once by another one."""
