@@ -154,3 +154,21 @@ def test_the_command_tells_of_a_store_and_of_a_node(
     assert done.returncode == 1
     bad = [each for each in json.loads(done.stdout) if each["level"] == "bad"]
     assert [each["fix"][:9] for each in bad] == ["chmod 700"]
+
+
+def test_relays_that_are_down_are_named() -> None:
+    """One of two is a notice, all of them bad; one that withholds is bad; alone is a risk."""
+
+    def found(*relays: tuple[str, bool, str]) -> list[Finding]:
+        used = [
+            {"address": address, "device": "cc" * 32 if up else None, "alarm": alarm}
+            for address, up, alarm in relays
+        ]
+        return _node(_status(relays=used))
+
+    one = found(("a:1", True, ""), ("b:1", False, ""))
+    assert _levels(one, "relays") == ["notice", "good"]
+    assert any("b:1 does not answer" in each.text for each in one)
+    assert _levels(found(("a:1", False, ""), ("b:1", False, "")), "relays") == ["bad"]
+    assert "bad" in _levels(found(("a:1", True, "lacks 3"), ("b:1", True, "")), "relays")
+    assert _levels(found(("a:1", True, "")), "relays") == ["good", "notice"]

@@ -388,6 +388,15 @@ def _status(status: NodeStatus, listening: str | None) -> dict[str, Any]:
             {"actor": topic.hex(), "commits": commits, "bytes": size}
             for topic, commits, size in status.shelves
         ],
+        "letters": [
+            {"device": each.device.hex(), "count": each.count, "relays": each.relays}
+            for each in status.letters
+        ],
+        "mail": {
+            "mailboxes": status.mail.mailboxes,
+            "mails": status.mail.mails,
+            "bytes": status.mail.bytes,
+        },
         "refusals": dict(status.refusals),
         "formers": [
             {

@@ -44,6 +44,7 @@ _EVENTS: Final = {
     "delayed": "Commits that were put off because their author writes fast.",
     "delivered": "Commits of this node that somebody else has on disk.",
     "fork": "Devices that were seen to write two histories.",
+    "left": "Messages that a relay took for a device which is off.",
     "left out": "Commits that were passed over because their author writes fast.",
     "linked": "Sessions that were opened.",
     "synced": "Comparisons with a peer that ended in equal sets.",
@@ -128,6 +129,7 @@ class _NodeCollector(Collector):
         yield from _links(status, figures)
         yield from _actors(status)
         yield from _relays(status)
+        yield from _mail(status)
         yield from _shelves(status)
         yield from _work(figures)
 
@@ -215,6 +217,15 @@ def _relays(status: NodeStatus) -> Iterable[Metric]:
             }[name]
             found.add_metric([each.address], value)
         yield found
+
+
+def _mail(status: NodeStatus) -> Iterable[Metric]:
+    waiting = sum(each.count for each in status.letters)
+    yield _gauge("letters_waiting", "Messages that other devices have not taken.", waiting)
+    mail = status.mail
+    yield _gauge("relay_mailboxes", "Mailboxes of this relay.", mail.mailboxes)
+    yield _gauge("relay_mails", "Sealed messages that lie in them.", mail.mails)
+    yield _gauge("relay_mail_bytes", "Bytes of those.", mail.bytes)
 
 
 def _shelves(status: NodeStatus) -> Iterable[Metric]:

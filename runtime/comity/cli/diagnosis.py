@@ -131,6 +131,41 @@ def node(
         yield Finding("notice", "refusals", f"{count} x {reason}", fix)
 
 
+def _relays(used: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Judge the relays that a node uses."""
+    down = [each["address"] for each in used if not each["device"]]
+    if len(down) == len(used) > 1:
+        yield Finding(
+            "bad",
+            "relays",
+            f"none of {len(used)} answers: {', '.join(down)}",
+            "devices that are off get nothing now: check this network, or add another relay",
+        )
+    else:
+        for address in down:
+            yield Finding(
+                "notice",
+                "relays",
+                f"{address} does not answer",
+                "what others left there waits; if it is gone for good: "
+                f"comity relays forget {address}",
+            )
+    for each in used:
+        if each["alarm"]:
+            yield Finding(
+                "bad", "relays", f"{each['address']} {each['alarm']}", "use another relay"
+            )
+    if len(used) > len(down):
+        yield Finding("good", "relays", f"{len(used) - len(down)} of {len(used)} linked")
+    if len(used) == 1:
+        yield Finding(
+            "notice",
+            "relays",
+            "only one is used",
+            "with a second one neither can keep anything back: comity relays add HOST:PORT",
+        )
+
+
 def _address(listening: str, known_as: str) -> Finding:
     host = known_as.rpartition(":")[0].strip("[]")
     if not listening:
@@ -169,7 +204,10 @@ def _peers(
         yield Finding("good", "peers", f"{len(devices & linked)} of {len(devices)} linked")
     else:
         yield Finding("good", "peers", "nobody else takes part yet")
-    if relays:
+    used = status.get("relays", [])
+    if used:
+        yield from _relays(used)
+    elif relays:
         yield Finding("good", "relays", f"{len(relays)} linked")
     for address in dialled:
         yield Finding(

@@ -132,6 +132,9 @@ def status_lines(status: dict[str, Any], store: Path) -> list[str]:
         _row("keeps", f"{each['actor'][:_SHORT]}  {_sealed(each)}")
         for each in status["shelves"]
     ]
+    if status["mail"]["mailboxes"]:
+        lines.append(_row("keeps", _mail(status["mail"])))
+    lines += [_row("waits", _letters(each)) for each in status["letters"]]
     for link in status["links"]:
         who = link["device"][:_SHORT] if link["device"] else "(saying hello)"
         lines.append(_row("link", f"{who}  {link['address']}"))
@@ -150,6 +153,16 @@ def status_lines(status: dict[str, Any], store: Path) -> list[str]:
         for reason, count in status["refusals"].items()
     ]
     return lines
+
+
+def _mail(mail: dict[str, int]) -> str:
+    boxes = "1 mailbox" if mail["mailboxes"] == 1 else f"{mail['mailboxes']} mailboxes"
+    return f"{boxes} with {_many(mail['mails'], 'mail')}, {mail['bytes']} bytes"
+
+
+def _letters(letters: dict[str, Any]) -> str:
+    at = f", also at {_many(letters['relays'], 'relay')}" if letters["relays"] else ""
+    return f"{letters['device'][:_SHORT]}  {_many(letters['count'], 'message')}{at}"
 
 
 def relay_lines(relays: list[dict[str, Any]]) -> list[str]:

@@ -241,6 +241,8 @@ class Answers:
             refusals=desk.refusals.counts,
             formers=describing.formers(desk.formers, desk.stranded, desk.actors),
             relays=desk.relays.describe(),
+            letters=desk.delivery.describe(),
+            mail=commands.NO_MAIL if desk.mailboxes is None else desk.mailboxes.describe(),
         )
 
     def _unknown(self, topic: Topic) -> UsageError:

@@ -9,6 +9,7 @@ the command's docstring, or a `UsageError`/`WorldError` instance to raise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from comity.actor.fold import FoldCommit
 from comity.base.clock import Wall
@@ -22,6 +23,7 @@ from comity.protocol.pairing import Code
 from comity.protocol.route import Route
 
 __all__ = [
+    "NO_MAIL",
     "Activate",
     "Adopt",
     "Command",
@@ -37,9 +39,11 @@ __all__ = [
     "FormerDevice",
     "GiveLink",
     "Join",
+    "LettersStatus",
     "Listening",
     "LogCommit",
     "Look",
+    "MailStatus",
     "Member",
     "NodeStatus",
     "OfferCode",
@@ -419,11 +423,38 @@ class RelayStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LettersStatus:
+    """Messages to one device that it has not acknowledged.
+
+    count: how many. relays: of those where it takes letters while it is off, how many have
+    them, or as many as they take; 0 while there is a link to it.
+    """
+
+    device: DeviceId
+    count: int
+    relays: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailStatus:
+    """What a relay keeps for devices that are off. bytes: of all mails."""
+
+    mailboxes: int
+    mails: int
+    bytes: int
+
+
+NO_MAIL: Final = MailStatus(0, 0, 0)
+"""Of who is no relay."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """The node at a glance.
 
     links: (peer or None while shaking hands, address). shelves: of a relay, (topic, commits,
-    bytes). refusals: (reason, how often). formers: the oldest first.
+    bytes). refusals: (reason, how often). formers: the oldest first. letters: of each device
+    for which some wait. mail: of a relay.
     """
 
     device: DeviceId
@@ -436,3 +467,5 @@ class NodeStatus:
     refusals: tuple[tuple[str, int], ...]
     formers: tuple[FormerDevice, ...]
     relays: tuple[RelayStatus, ...]
+    letters: tuple[LettersStatus, ...] = ()
+    mail: MailStatus = NO_MAIL

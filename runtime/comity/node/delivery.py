@@ -35,7 +35,7 @@ from comity.base.limits import (
     OUTBOX_COUNT_MAX,
 )
 from comity.node.beats import Phase
-from comity.node.commands import GiveLink
+from comity.node.commands import GiveLink, LettersStatus
 from comity.node.dialer import Purpose
 from comity.node.edge_rows import Edge, restore_edges
 from comity.node.effects import Progress, Stage, Table, Throttle
@@ -138,6 +138,14 @@ class Delivery:
         """Return how many letters to a device are not acknowledged."""
         edge = self._edges.get(device)
         return 0 if edge is None else edge.sender.count + len(edge.pending)
+
+    def describe(self) -> tuple[LettersStatus, ...]:
+        """Return for whom letters wait."""
+        return tuple(
+            LettersStatus(device, count, self.mailing.relays_with(device))
+            for device in self._edges
+            if (count := self.waiting(device))
+        )
 
     def _edge(self, device: DeviceId) -> Edge:
         edge = self._edges.get(device)

@@ -38,6 +38,7 @@ from comity.base.limits import (
 )
 from comity.crypto.port import KEY_BYTES, Crypto
 from comity.node import rows
+from comity.node.commands import MailStatus
 from comity.node.effects import AwaitRoom, Table
 from comity.node.links import Link, Links
 from comity.node.step import Rows, Step
@@ -152,6 +153,10 @@ class MailboxKeeper:
     def amounts(self) -> tuple[int, int, int]:
         """How many mailboxes there are, and how many mails of how many bytes lie in them."""
         return len(self._boxes), self._count, self._size
+
+    def describe(self) -> MailStatus:
+        """Return how much is kept."""
+        return MailStatus(*self.amounts)
 
     # Owners
 

@@ -226,6 +226,11 @@ class Mailing:
             due = after(step.instant, _MOMENT)
             self._due[edge.device] = min(self._due.get(edge.device, due), due)
 
+    def relays_with(self, device: DeviceId) -> int:
+        """Return how many relays have all that may be left for a device by now."""
+        ways = self._ways.get(device, {}).values()
+        return sum(bool(way.left) and not way.needs for way in ways)
+
     def met(self, device: DeviceId, step: Step) -> None:
         """A device is linked: what waits for it goes to itself."""
         if device in self._ways:
