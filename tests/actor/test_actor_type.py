@@ -181,7 +181,9 @@ def test_a_handler_may_wait() -> None:
     assert "fetch" in ActorType.of(declare({}, fetch=wait)).methods
 
 
-@pytest.mark.parametrize("name", ["now", "random", "sleep", "run", "io", "after", "every"])
+@pytest.mark.parametrize(
+    "name", ["now", "random", "sleep", "run", "io", "after", "every", "_own"]
+)
 def test_what_every_actor_has_is_not_redefined(name: str) -> None:
     """A field or a method that hides a service is refused, with the reason."""
     taken = f"{name}: every actor has something of this name already"

@@ -28,7 +28,7 @@ _HOOKS = frozenset(name for name in vars(Actor) if name.startswith("on_"))
 _SERVICES = frozenset(
     name
     for name, value in vars(Actor).items()
-    if not name.startswith(("_", "on_")) and isinstance(value, FunctionType | property)
+    if not name.startswith(("__", "on_")) and isinstance(value, FunctionType | property)
 )
 
 
