@@ -6,6 +6,7 @@ visible, what lies in whose past. It shares nothing with the code that it judges
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -447,8 +448,11 @@ class History:
     replicas: list[Replica]
 
 
-def play(script: list[Step]) -> History:
-    """Run steps on replicas that write, sync and hide as they are told."""
+def play(script: list[Step], renew: Callable[[Replica], None] | None = None) -> History:
+    """Run steps on replicas that write, sync and hide as they are told.
+
+    renew: done to the replica of each step, after it.
+    """
     world = _World()
     for verb, author, what in script:
         replica = world.replicas[author]
@@ -461,6 +465,9 @@ def play(script: list[Step]) -> History:
             replica.look(serial, visible=serial in replica.hidden)
             world.open_commit[author] = -1
         replica.comity_state.check()
+        if renew is not None:
+            world.open_commit[author] = -1
+            renew(replica)
     return History(world.turns, world.replicas)
 
 

@@ -31,6 +31,7 @@ from comity.crdt.writer import Writer
 
 if TYPE_CHECKING:
     from comity.crdt.descriptor import FieldOptions
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["BoundedCounter", "BoundedLaw"]
 
@@ -260,6 +261,14 @@ class BoundedLaw:
     def snapshot(self) -> int:
         """Return the value."""
         return self.read()
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all deeds."""
+        self.escrow.freeze(out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.escrow.thaw(data)
 
     def check(self, settled: int) -> None:
         """Assert that rights follow from deeds."""

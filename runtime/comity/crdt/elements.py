@@ -23,9 +23,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, NamedTuple, Protocol
+from itertools import chain
+from typing import Any, Final, Protocol
 
 from comity.crdt.causality import Causality
+from comity.crdt.element_columns import Kept, Write
 from comity.crdt.operation import DELETE, INSERT, MOVE, SET, UNDER, Done, Operation, touched
 from comity.crdt.slots import NOWHERE, Slots
 
@@ -60,15 +62,6 @@ class Guest(Protocol):
     def cut(self, first: int) -> None:
         """Learn that the slots from `first` on are taken back."""
         ...
-
-
-class _Write(NamedTuple):
-    """A set, deletion or move of an element. alone: all earlier ones are in its past."""
-
-    turn: int
-    kind: int
-    value: Value
-    alone: bool
 
 
 def fits(operations: Iterable[Operation], length: int) -> bool:
@@ -129,8 +122,8 @@ class Elements:
         self._slot_turns = array("q")
         self._values: list[Value] = []
         self._newest: dict[int, Value] = {}
-        self._contents: dict[int, list[_Write]] = {}
-        self._places: dict[int, list[_Write]] = {}
+        self._contents: dict[int, list[Write]] = {}
+        self._places: dict[int, list[Write]] = {}
         self._moved: dict[int, int] = {}
         self._touches: dict[int, list[int]] = {}
         self._hidden: set[int] = set()
@@ -360,6 +353,41 @@ class Elements:
         assert sorted(self.slots.taken()) == sorted(taken)
         assert all(self._element(slot) == element for slot, element in taken.items())
 
+    # ------------------------------------------------------------------ frozen
+
+    def kept(self) -> Kept:
+        """Return all that was done, beside `slots`; no turn is open."""
+        self.begin()
+        return Kept(
+            [*self._turns],
+            bytes(self._critical),
+            self._settled,
+            sorted(self._hidden),
+            [*self._slot_turns],
+            self._values,
+            self._contents,
+            self._places,
+        )
+
+    def take(self, kept: Kept) -> None:
+        """Go on from what `kept` gave, while empty; `slots` has its part already."""
+        self._turns = array("q", kept.turns)
+        self._critical = bytearray(kept.critical)
+        self._settled = kept.settled
+        self._hidden = set(kept.hidden)
+        self._slot_turns = array("q", kept.slots)
+        self._values = kept.values
+        self._contents, self._places = {**kept.contents}, {**kept.places}
+        for element, writes in chain(self._contents.items(), self._places.items()):
+            for each in writes:
+                self._touches.setdefault(each.turn, []).append(element)
+        for element, writes in self._places.items():
+            self._moved.update(dict.fromkeys([each.value for each in writes], element))
+        for element in self._contents:
+            place, value = self._outcome(element, self._hidden)
+            if place != NOWHERE and value is not self._values[element]:
+                self._newest[element] = value
+
     # ------------------------------------------------------------------ operations
 
     def _refused(self, turn: int, operations: Sequence[Operation]) -> bool:
@@ -430,12 +458,12 @@ class Elements:
         return made
 
     def _record(
-        self, writes: dict[int, list[_Write]], element: int, turn: int, kind: int, value: Value
+        self, writes: dict[int, list[Write]], element: int, turn: int, kind: int, value: Value
     ) -> None:
         missing = self._missing
         mine = writes.setdefault(element, [])
         alone = not missing or not any(each.turn in missing for each in mine)
-        mine.append(_Write(turn, kind, value, alone))
+        mine.append(Write(turn, kind, value, alone))
         self._touches.setdefault(turn, []).append(element)
         self._decide(element)
 
@@ -480,9 +508,9 @@ class Elements:
             return self._winner(heads).value, value
         return element, value
 
-    def _heads(self, writes: list[_Write], out: AbstractSet[int]) -> list[_Write]:
+    def _heads(self, writes: list[Write], out: AbstractSet[int]) -> list[Write]:
         """Return the writes that count and that no later one that counts replaces."""
-        heads: list[_Write] = []
+        heads: list[Write] = []
         for each in reversed(writes):
             if each.turn not in out:
                 if not any(self._before(each.turn, head.turn) for head in heads):
@@ -491,7 +519,7 @@ class Elements:
                     break
         return heads
 
-    def _winner(self, heads: list[_Write]) -> _Write:
+    def _winner(self, heads: list[Write]) -> Write:
         if len(heads) == 1:
             return heads[0]
         return max(heads, key=lambda each: self._causality.tie(self.tag, each.turn))

@@ -23,10 +23,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from comity.base.ids import DeviceId
+from comity.base.canonical import Malformed
+from comity.base.ids import ID_BYTES, DeviceId
 from comity.crdt.causality import Causality
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["Deed", "Escrow"]
 
@@ -156,6 +160,48 @@ class Escrow:
             for device, amount in self._deeds[index].transfers:
                 _add(self._withheld, device, amount if hidden else -amount)
         return True
+
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all deeds, and which of them were good."""
+        self.settle()
+        devices: dict[DeviceId, int] = {}
+        for author, deed in zip(self._authors, self._deeds, strict=True):
+            devices.setdefault(author, len(devices))
+            for device, _ in deed.transfers:
+                devices.setdefault(device, len(devices))
+        out.blob(b"".join(devices))
+        out.ascending(self._turns)
+        out.flags(self._good)
+        out.numbers([devices[author] for author in self._authors])
+        out.signed([deed.increment for deed in self._deeds])
+        out.groups([[devices[each] for each, _ in deed.transfers] for deed in self._deeds])
+        out.groups([[amount for _, amount in deed.transfers] for deed in self._deeds])
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        named = data.blob()
+        if len(named) % ID_BYTES:
+            raise Malformed(f"devices in {len(named)} bytes")
+        devices = [DeviceId(named[at : at + ID_BYTES]) for at in range(0, len(named), ID_BYTES)]
+        turns = data.ascending(strictly=True)
+        count, known = len(turns), len(devices)
+        good = data.flags(count)
+        authors = data.numbers(count, known)
+        increments = data.signed(count)
+        takers, amounts = data.groups(known, count), data.groups(1 << 63, count)
+        for index, turn in enumerate(turns):
+            if len(takers[index]) != len(amounts[index]):
+                raise Malformed("rights for nobody")
+            whom = [devices[each] for each in takers[index]]
+            transfers = tuple(zip(whom, amounts[index], strict=True))
+            deed = Deed(increments[index], transfers)
+            self._enter(turn, devices[authors[index]], deed, good=bool(good[index]))
+            if good[index]:
+                self._link(index)
+                self._count(index, sign=1)
+        self._placed = count
 
     # ------------------------------------------------------------------ inside
 

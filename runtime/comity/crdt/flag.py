@@ -23,6 +23,7 @@ from comity.crdt.writes import ABSENT, Writes
 
 if TYPE_CHECKING:
     from comity.crdt.descriptor import FieldOptions
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["Flag", "FlagLaw"]
 
@@ -109,6 +110,14 @@ class FlagLaw:
     def snapshot(self) -> bool:
         """Tell whether it is on."""
         return self.read()
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all writes."""
+        self.writes.freeze(out, None, None)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.writes.thaw(data, None, None)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of the writes."""

@@ -23,10 +23,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from comity.base.canonical import Malformed
 from comity.crdt.elements import Elements
 from comity.crdt.slots import NOWHERE
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["TOP", "Forest"]
 
@@ -73,6 +77,25 @@ class Forest:
         for slot in range(first, len(self._parents)):
             self._lost.pop(slot, None)
         del self._parents[first:]
+        self.forget()
+
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(self, out: Freezer) -> None:
+        """Write the parents of all slots, and which moves were seen to lose."""
+        out.numbers([each + 1 for each in self._parents])
+        out.numbers([*self._lost])
+        out.groups([sorted(each) for each in self._lost.values()])
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        count = len(self._elements.slots)
+        self._parents = array("q", [each - 1 for each in data.numbers(count, count + 1)])
+        if any(parent >= slot for slot, parent in enumerate(self._parents)):
+            raise Malformed("a node under a later one")
+        slots = data.numbers(None, count)
+        lost = data.groups(count, len(slots))
+        self._lost = dict(zip(slots, map(frozenset, lost), strict=True))
         self.forget()
 
     # ------------------------------------------------------------------ what is shown

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from operator import index
 from types import MappingProxyType
-from typing import Final, Protocol, SupportsIndex
+from typing import TYPE_CHECKING, Final, Protocol, SupportsIndex
 
 from comity.base.canonical import Malformed, Reader, varint, zigzag
 from comity.base.errors import UsageError
@@ -30,6 +30,9 @@ from comity.crdt.codec import SCALARS, Value, ValueType, wrong
 from comity.crdt.tally import INCREMENT_MAX, Tally
 from comity.crdt.writer import Entrant, OpenTurn
 from comity.crdt.writes import ABSENT, Key, Writes
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["CounterLaw", "KeyedLaw", "Law", "RegisterLaw", "give"]
 
@@ -166,6 +169,14 @@ class CounterLaw:
         """Return the total."""
         return self.tally.total
 
+    def freeze(self, out: Freezer) -> None:
+        """Write all increments."""
+        self.tally.freeze(out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.tally.thaw(data)
+
     def check(self, settled: int) -> None:
         """Assert that the total is the sum of what is visible."""
         assert settled >= -1
@@ -269,6 +280,14 @@ class RegisterLaw:
     def snapshot(self) -> Value:
         """Return the value."""
         return self.read()
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all writes."""
+        self.writes.freeze(out, None, self._type)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.writes.thaw(data, None, self._type)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of the writes."""
@@ -457,6 +476,14 @@ class KeyedLaw:
         if self._value_type is None:
             return frozenset(values)
         return MappingProxyType({key: values[key] for key in self.writes.order()})
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all writes."""
+        self.writes.freeze(out, self._key_type, self._value_type)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.writes.thaw(data, self._key_type, self._value_type)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of the writes."""

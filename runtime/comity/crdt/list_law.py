@@ -20,7 +20,9 @@ from typing import Final
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.codec import Value, ValueType
+from comity.crdt.element_columns import freeze_elements, thaw_elements
 from comity.crdt.elements import DELETE, INSERT, MOVE, SET, Elements, Operation
+from comity.crdt.freezing import Freezer, Thawer
 from comity.crdt.writer import OpenTurn
 
 __all__ = ["ListLaw"]
@@ -294,6 +296,19 @@ class ListLaw:
     def snapshot(self) -> tuple[Value, ...]:
         """Return the values in order."""
         return tuple(self.elements.values())
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all that was done."""
+        self.elements.slots.freeze(out)
+        freeze_elements(self.elements.kept(), self._type, out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.elements.slots.thaw(data)
+        kept = thaw_elements(self._type, data)
+        if len(kept.slots) != len(self.elements.slots):
+            raise Malformed("slots and elements differ")
+        self.elements.take(kept)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of the elements."""

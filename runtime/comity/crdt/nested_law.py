@@ -28,6 +28,7 @@ from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.causality import Causality
 from comity.crdt.codec import Value, ValueType
+from comity.crdt.freezing import Freezer, Thawer, freeze_law, thaw_law
 from comity.crdt.laws import Law, give
 from comity.crdt.scope import Scope
 from comity.crdt.writer import GROUP_BYTES_MAX, Entrant, OpenTurn
@@ -372,6 +373,23 @@ class NestedLaw:
         return MappingProxyType(
             {key: slots[key].part.law.snapshot() for key in self.writes.order()}
         )
+
+    def freeze(self, out: Freezer) -> None:
+        """Write presence, then what is or was under each key."""
+        assert not self._waiting, "each turn has its place"
+        self.writes.freeze(out, self._key_type, None)
+        for key in self.writes.ever:
+            part = self._slots[key].real
+            part.scope.freeze(out)
+            freeze_law(part.law, f"{self.label}[...]", out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.writes.thaw(data, self._key_type, None)
+        for key in self.writes.ever:
+            part = self._slot(key).real
+            part.scope.thaw(data)
+            thaw_law(part.law, data)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of presence and of all values."""

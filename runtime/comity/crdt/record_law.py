@@ -20,6 +20,7 @@ from typing import Final
 
 from comity.base.canonical import Malformed, Reader, varint
 from comity.crdt.codec import Value
+from comity.crdt.freezing import Freezer, Thawer, freeze_law, thaw_law
 from comity.crdt.laws import Law, give
 from comity.crdt.upgrade import Parse
 from comity.crdt.writer import GROUP_BYTES_MAX, Entrant, OpenTurn
@@ -239,6 +240,16 @@ class RecordLaw:
     def snapshot(self) -> object:
         """Return an immutable record of the same class."""
         return self._freeze(tuple([law.snapshot() for law in self.laws]))
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all fields; tags ascend."""
+        for name, law in self._by_tag.values():
+            freeze_law(law, f"{self.label}.{name}", out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        for _, law in self._by_tag.values():
+            thaw_law(law, data)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of all fields."""

@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from comity.base.canonical import varint
 from comity.crdt.bounded import BoundedCounter, BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.descriptor import FieldOptions, field
@@ -120,8 +121,36 @@ class Schema:
             each.tag: encode_rule(each.rule) for each in self.fields if each.rule is not None
         }
 
+    @property
+    def layout(self) -> bytes | None:
+        """What a frozen state depends on; None if it depends on code, which says no version.
+
+        What upgrades of older declarations make of old turns is such code.
+        """
+        found = b"".join([tag for tag, _ in sorted(self.places.items())])
+        parts = [found]
+        for each in sorted(self.fields, key=lambda field: field.tag):
+            inner = _layout(each.shape)
+            if each.former or inner is None:
+                return None
+            parts.append(inner)
+        return b"".join(parts)
+
     def install(self, owner: type) -> None:
         """Make each field a descriptor of the class; doing it again is fine."""
         for index, each in enumerate(self.fields):
             given = self._options.get(each.name, FieldOptions())
             setattr(owner, each.name, replace(given, index=index))
+
+
+def _layout(shape: Shape) -> bytes | None:
+    """Return what of a type is not in the name of its law: the fields of records in it."""
+    if shape.inner is not None:
+        return _layout(shape.inner)
+    parts: list[bytes] = []
+    for each in sorted(shape.members, key=lambda member: member.tag):
+        inner = _layout(each.shape)
+        if each.former or inner is None:
+            return None
+        parts += (each.tag, inner)
+    return varint(len(shape.members)) + b"".join(parts)

@@ -17,10 +17,14 @@ Source: PROTOCOL section 2 (visible), decision 16; Baquero et al. 2017 (observed
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from comity.base.canonical import Malformed
 from comity.base.ids import DeviceId
 from comity.crdt.causality import Causality
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["Scope"]
 
@@ -155,6 +159,30 @@ class Scope:
         """Tell whether a turn writes the value."""
         index = bisect_left(self._turns, turn)
         return index < len(self._turns) and self._turns[index] == turn
+
+    def freeze(self, out: Freezer) -> None:
+        """Write turns and deletions."""
+        out.ascending(self._turns)
+        out.ascending(self._loose)
+        out.ascending([each.turn for each in self._deletions])
+        out.groups([each.before for each in self._deletions])
+        out.groups([each.own for each in self._deletions])
+        out.numbers(self._tips)
+        out.ascending(sorted(self.hidden))
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self._turns = data.ascending(strictly=True)
+        self._loose = data.ascending(strictly=True)
+        turns = data.ascending(strictly=True)
+        count = len(turns)
+        befores, owns = data.groups(count, count), data.groups(data.turns, count)
+        for turn, before, own in zip(turns, befores, owns, strict=True):
+            if before and max(before) >= len(self._deletions):
+                raise Malformed(f"deletion {max(before)} before {len(self._deletions)}")
+            self._deletions.append(_Deletion(turn, tuple(before), tuple(own)))
+        self._tips = tuple(data.numbers(None, count))
+        self.hidden.update(data.ascending(strictly=True))
 
     def check(self) -> None:
         """Assert that what counts follows from the definition. O(n^2)."""

@@ -18,7 +18,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from comity.base.canonical import Malformed
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["NOWHERE", "Slots"]
 
@@ -81,6 +86,36 @@ class Slots:
     def join(self) -> None:
         """Count the second version no longer."""
         self.seen = None
+
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(self, out: Freezer) -> None:
+        """Write the order of all slots, what each stands between, which are shown."""
+        out.numbers([*self.order()])
+        out.numbers([each + 1 for each in self._left])
+        out.numbers([each + 1 for each in self._right])
+        out.flags(self.shown)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote, while empty. Raises: Malformed."""
+        order = data.numbers()
+        count = len(order)
+        if sorted(order) != [*range(count)]:
+            raise Malformed("a slot stands twice")
+        self._left = array("q", [each - 1 for each in data.numbers(count, count + 1)])
+        self._right = array("q", [each - 1 for each in data.numbers(count, count + 1)])
+        self.shown = bytearray(data.flags(count))
+        self.length = sum(self.shown)
+        (block,) = self._blocks
+        self._where = [block] * count
+        for start in range(0, count, _BLOCK // 2):
+            if start:
+                block = _Block([])
+                self._blocks.append(block)
+            block.slots = order[start : start + _BLOCK // 2]
+            block.shown = sum([self.shown[slot] for slot in block.slots])
+            for slot in block.slots:
+                self._where[slot] = block
 
     # ------------------------------------------------------------------ reading
 

@@ -19,6 +19,7 @@ Source: PROTOCOL section 2, ARCHITECTURE invariant 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum, unique
 from operator import attrgetter
 from types import MappingProxyType
@@ -31,6 +32,7 @@ from comity.base.limits import TURN_BYTES_MAX
 from comity.crdt.bounded import BoundedLaw
 from comity.crdt.causality import Causality
 from comity.crdt.codec import BadValue
+from comity.crdt.freezing import Freezer, Thawer, freeze_law, thaw_law
 from comity.crdt.laws import KeyedLaw, Law
 from comity.crdt.nested_law import NestedLaw
 from comity.crdt.record_law import RecordLaw
@@ -342,6 +344,63 @@ class State:
             self._verdicts.book.check(self._settled)
         for law in self.laws:
             law.check(self._settled)
+
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all that later turns, hiding and showing may ask for; each turn has its place.
+
+        Refuses if the type of some field, or what its class declares, cannot be frozen.
+        """
+        assert self.writer.turn < 0
+        layout = self.schema.layout
+        if layout is None:
+            out.refused = "an upgrade"
+            return
+        out.blob(layout)
+        out.number(self._last + 1)
+        out.number(self._settled + 1)
+        out.ascending(sorted(self._undone or ()))
+        out.ascending(sorted(self._withdrawn or ()))
+        out.number(len(self.unknown))
+        for tag, count in self.unknown.items():
+            out.blob(tag)
+            out.number(count)
+        out.flags(bytes((self._verdicts is not None,)))
+        if self._verdicts is not None:
+            self._verdicts.freeze(out)
+        for index, name in self.schema.places.values():
+            freeze_law(self.laws[index], name, out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote, while empty; causality knows the place of each turn.
+
+        Raises: Malformed, and is good for nothing then.
+        """
+        assert self._last < 0
+        if data.blob() != self.schema.layout:
+            raise Malformed("the fields are declared otherwise")
+        self._last, self._settled = data.number() - 1, data.number() - 1
+        if not self._settled <= self._last < data.turns:
+            raise Malformed(f"turn {self._last} of {data.turns}")
+        for undone in (True, False):
+            hidden = data.ascending(strictly=True)
+            if hidden:
+                self._reasons(undone=undone).update(hidden)
+                self._hidden.update(hidden)
+        for _ in range(data.number()):
+            if self.unknown is _NOTHING_UNKNOWN:
+                self.unknown = {}
+            tag = data.blob()
+            self.unknown[tag] = data.number()
+        if data.flags(1)[0]:
+            self._with_rules().thaw(data)
+        for index, _ in self.schema.places.values():
+            thaw_law(self.laws[index], data)
+
+    def hidden_for(self, *, undone: bool) -> AbstractSet[int]:
+        """Return the turns that are hidden for one of the reasons; see `hide`."""
+        return (self._undone if undone else self._withdrawn) or frozenset()
 
     # ------------------------------------------------------------------ inside
 

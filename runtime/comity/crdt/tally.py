@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["INCREMENT_MAX", "Tally"]
 
@@ -59,6 +62,21 @@ class Tally:
         increment = self._increments[index]
         self.total += -increment if turn in self._hidden else increment
         return True
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all increments."""
+        out.ascending(self._turns)
+        out.signed(self._increments)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        turns = data.ascending(strictly=True)
+        self._turns = array("q", turns)
+        self._increments = array("q", data.signed(len(turns)))
+        self.total = sum(self._increments)
+        if self._hidden:
+            pairs = zip(turns, self._increments, strict=True)
+            self.total -= sum([each for turn, each in pairs if turn in self._hidden])
 
     def check(self) -> None:
         """Assert that the total is the sum of the visible increments."""

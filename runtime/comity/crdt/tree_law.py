@@ -24,8 +24,10 @@ from typing import Any, Final
 from comity.base.canonical import Malformed, Reader, varint
 from comity.base.errors import UsageError
 from comity.crdt.codec import Value, ValueType
+from comity.crdt.element_columns import freeze_elements, thaw_elements
 from comity.crdt.elements import DELETE, INSERT, MOVE, SET, UNDER, Elements, Operation
 from comity.crdt.forest import TOP, Forest
+from comity.crdt.freezing import Freezer, Thawer
 from comity.crdt.writer import OpenTurn
 
 __all__ = ["TOP", "TreeLaw"]
@@ -326,6 +328,21 @@ class TreeLaw:
     def snapshot(self) -> tuple[tuple[int, Value], ...]:
         """Return depth and value of each node, parents first."""
         return tuple(self.outline())
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all that was done."""
+        self._elements.slots.freeze(out)
+        freeze_elements(self._elements.kept(), self._type, out)
+        self._forest.freeze(out)
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self._elements.slots.thaw(data)
+        kept = thaw_elements(self._type, data)
+        if len(kept.slots) != len(self._elements.slots):
+            raise Malformed("slots and elements differ")
+        self._elements.take(kept)
+        self._forest.thaw(data)
 
     def check(self, settled: int) -> None:
         """Assert the invariants of the elements and of what is shown."""

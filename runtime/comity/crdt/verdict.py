@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from comity.base.canonical import Malformed
+from comity.base.canonical import Malformed, Reader
 from comity.base.errors import UsageError
-from comity.base.ids import DeviceId
+from comity.base.ids import ID_BYTES, DeviceId
 from comity.crdt.causality import Causality
 from comity.crdt.codec import SCALARS
 from comity.crdt.flag import Flag, FlagLaw
+from comity.crdt.freezing import Freezer, Thawer
 from comity.crdt.laws import CounterLaw, KeyedLaw, Law, RegisterLaw
 from comity.crdt.list_law import ListLaw
 from comity.crdt.list_view import List
@@ -120,6 +121,37 @@ class Verdicts:
         for field in self._fields.values():
             if isinstance(field.law, ListLaw):
                 field.law.elements.judge = partial(self._judge_list, field)
+
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(self, out: Freezer) -> None:
+        """Write the rules, and whose entries are others' than their writers'."""
+        self.book.freeze(out)
+        out.number(len(self._made))
+        for (tag, turn, key), makers in self._made.items():
+            key_type = self._fields[tag].shape.key
+            out.blob(tag)
+            out.number(turn)
+            out.blob(b"" if key_type is None else key_type.encode(key))
+            out.blob(b"".join(makers))
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self.book.thaw(data)
+        for _ in range(data.number()):
+            tag, turn, name, makers = data.blob(), data.number(), data.blob(), data.blob()
+            if tag not in self._fields or len(makers) % ID_BYTES:
+                raise Malformed("an entry of no field, or of nobody")
+            key_type = self._fields[tag].shape.key
+            key: Key = None
+            if key_type is not None:
+                reader = Reader(name)
+                key = key_type.decode(reader)
+                reader.finish()
+            starts = range(0, len(makers), ID_BYTES)
+            found = tuple([DeviceId(makers[at : at + ID_BYTES]) for at in starts])
+            self._made[tag, turn, key] = found
+        self.watch()
 
     # ------------------------------------------------------------------ verdicts
 

@@ -24,10 +24,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
 
+from comity.base.canonical import Malformed
 from comity.crdt.causality import Causality
+
+if TYPE_CHECKING:
+    from comity.crdt.codec import ValueType
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["ABSENT", "Key", "Writes"]
 
@@ -270,6 +276,61 @@ class Writes:
                 self._tips[self._keys[index]] = [*kept, index]
             index += 1
 
+    # ------------------------------------------------------------------ frozen
+
+    def freeze(
+        self, out: Freezer, key_type: ValueType | None, value_type: ValueType | None
+    ) -> None:
+        """Write all writes. key_type: None if all have one key; value_type: if all are True."""
+        out.ascending(self._turns)
+        names: dict[Key, int] = {}
+        if key_type is not None:
+            column = [names.setdefault(key, len(names)) for key in self._keys]
+            out.number(len(names))
+            out.values(key_type, names)
+            out.numbers(column)
+        kept = [value is not ABSENT for value in self._values]
+        out.flags(bytes(kept))
+        if value_type is not None:
+            out.values(value_type, [each for each in self._values if each is not ABSENT])
+        out.flags(self._alone)
+        out.groups(self._tips.values())
+
+    def thaw(
+        self, data: Thawer, key_type: ValueType | None, value_type: ValueType | None
+    ) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        turns = data.ascending()
+        count = len(turns)
+        self._turns = array("q", turns)
+        self._keys = _thaw_keys(data, key_type, count)
+        kept = data.flags(count)
+        given: Iterator[Value] = repeat(object=True)
+        if value_type is not None:
+            given = iter(data.values(value_type, sum(kept)))
+        self._values = values = [next(given) if each else ABSENT for each in kept]
+        self._alone = bytearray(data.flags(count))
+        newest, previous = self._newest, self._previous
+        for index, key in enumerate(self._keys):
+            previous.append(newest.get(key, -1))
+            newest[key] = index
+        for tips in data.groups(count):
+            if not tips or any(self._keys[tip] != self._keys[tips[0]] for tip in tips):
+                raise Malformed("newest writes of several keys")
+            self._tips[self._keys[tips[0]]] = tips
+        self.values = {
+            key: values[index] for key, index in newest.items() if values[index] is not ABSENT
+        }
+        for key in self._tips:
+            self._decide(key)
+        for turn in sorted(self._hidden):
+            self.changed(turn)
+
+    @property
+    def ever(self) -> Iterable[Key]:
+        """The keys that were ever written."""
+        return self._newest
+
     # ------------------------------------------------------------------ inside
 
     def _set(self, key: Key, value: Value) -> None:
@@ -350,3 +411,16 @@ class Writes:
         assert present.keys() == self.values.keys()
         assert all(self.values[key] is value for key, value in present.items())
         assert self.order() == tuple(sorted(present, key=self._sort_key))
+
+
+def _thaw_keys(data: Thawer, key_type: ValueType | None, count: int) -> list[Key]:
+    """Return the key of each write."""
+    if key_type is None:
+        return [None] * count
+    names = data.number()
+    if names > count:
+        raise Malformed(f"{names} keys of {count} writes")
+    keys = data.values(key_type, names)
+    if len(dict.fromkeys(keys)) != names:
+        raise Malformed("a key stands twice")
+    return [keys[each] for each in data.numbers(count, names)]

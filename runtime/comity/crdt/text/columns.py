@@ -39,8 +39,10 @@ __all__ = [
     "decode_log",
     "encode_deleted",
     "encode_log",
+    "read_column",
     "read_spans",
     "read_turns",
+    "write_column",
     "write_spans",
     "write_turns",
 ]
@@ -91,7 +93,7 @@ def encode_log(log: EventLog) -> bytes:
         positions,
     )
     turns = write_spans(log.turns.spans())
-    return b"".join((turns, *map(_column, columns), varint(len(inserted)), inserted))
+    return b"".join((turns, *map(write_column, columns), varint(len(inserted)), inserted))
 
 
 def decode_log(reader: Reader) -> EventLog:
@@ -101,7 +103,7 @@ def decode_log(reader: Reader) -> EventLog:
     """
     spans = read_spans(reader)
     sizes, times, parents, contexts, void, lengths, positions = (
-        _read_column(reader) for _ in range(7)
+        read_column(reader) for _ in range(7)
     )
     try:
         inserted = reader.blob(reader.left).decode(errors="surrogatepass")
@@ -154,12 +156,12 @@ def write_spans(spans: Sequence[Span]) -> bytes:
     """Return ascending spans as two columns: gaps before them, how many numbers each has."""
     befores = (-1, *[last for _, last in spans])
     gaps = [first - before - 1 for (first, _), before in zip(spans, befores, strict=False)]
-    return _column(gaps) + _column([last - first + 1 for first, last in spans])
+    return write_column(gaps) + write_column([last - first + 1 for first, last in spans])
 
 
 def read_spans(reader: Reader) -> tuple[Span, ...]:
     """Read what `write_spans` wrote. Raises: Malformed if the bytes are not that."""
-    gaps, counts = _read_column(reader), _read_column(reader)
+    gaps, counts = read_column(reader), read_column(reader)
     if len(gaps) != len(counts) or 0 in counts or sum(counts) + sum(gaps) > _LIMIT:
         raise Malformed(f"{sum(counts)} numbers in {len(gaps)} spans")
     spans: list[Span] = []
@@ -173,12 +175,12 @@ def read_spans(reader: Reader) -> tuple[Span, ...]:
 
 def write_turns(turns: Sequence[int]) -> bytes:
     """Return ascending numbers as a column of differences."""
-    return _column(_differences(turns))
+    return write_column(_differences(turns))
 
 
 def read_turns(reader: Reader) -> tuple[int, ...]:
     """Read what `write_turns` wrote. Raises: Malformed if the bytes are not that."""
-    return _ascending(_read_column(reader), _LIMIT)
+    return _ascending(read_column(reader), _LIMIT)
 
 
 def _read_runs(
@@ -259,7 +261,8 @@ def _fold(number: int) -> int:
     return number << 1 if number >= 0 else (-number << 1) - 1
 
 
-def _column(numbers: Sequence[int]) -> bytes:
+def write_column(numbers: Sequence[int]) -> bytes:
+    """Return numbers from 0 to 2^64 - 1 as a column."""
     largest = max(numbers, default=0)
     width = next(width for width in _CODES if largest < 1 << 8 * width)
     column = array(_CODES[width], numbers)
@@ -270,7 +273,8 @@ def _column(numbers: Sequence[int]) -> bytes:
     return b"".join((varint(len(numbers)), bytes((width,)), *planes))
 
 
-def _read_column(reader: Reader) -> list[int]:
+def read_column(reader: Reader) -> list[int]:
+    """Read what `write_column` wrote. Raises: Malformed if the bytes are not that."""
     count = reader.varint()
     width = reader.u8()
     code = _CODES.get(width)

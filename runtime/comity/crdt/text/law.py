@@ -10,7 +10,7 @@ Source: PROTOCOL section 2, API 'Replicated types'.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from comity.base.canonical import Reader
 from comity.base.errors import UsageError
@@ -19,6 +19,9 @@ from comity.crdt.text.document import Document, Outcome
 from comity.crdt.text.marks import Mark, Span
 from comity.crdt.text.operations import MARK_BYTES_MAX, RUN_BYTES_MAX, Operation, decode
 from comity.crdt.writer import OpenTurn
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["TextLaw"]
 
@@ -29,7 +32,7 @@ _OUT: Final = -2
 class TextLaw:
     """A text: concurrent edits all count, and words typed at one place stay whole."""
 
-    __slots__ = ("_document", "_entered", "_hidden", "_writer", "label", "tag")
+    __slots__ = ("_causality", "_document", "_entered", "_hidden", "_writer", "label", "tag")
 
     def __init__(
         self, label: str, tag: bytes, writer: OpenTurn, causality: Causality, hidden: set[int]
@@ -37,6 +40,7 @@ class TextLaw:
         """Start empty."""
         self.label = label
         self.tag = tag
+        self._causality = causality
         self._document = Document(tag, causality)
         self._hidden = hidden
         self._writer = writer
@@ -176,6 +180,14 @@ class TextLaw:
     def snapshot(self) -> str:
         """Return the text."""
         return str(self._document)
+
+    def freeze(self, out: Freezer) -> None:
+        """Write the text with its events."""
+        out.blob(self._document.save(history=True))
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote. Raises: Malformed."""
+        self._document = Document.load(data.blob(), self.tag, self._causality)
 
     def check(self, settled: int) -> None:
         """Assert that the text follows from its history. O(n^2)."""
