@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
@@ -41,7 +41,7 @@ def until(reached: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @contextmanager
-def relay(path: Path) -> Iterator[str]:
+def relay(path: Path) -> Generator[str]:
     """Run `comity relay` as a process; yield its address."""
     process = subprocess.Popen(
         [
@@ -92,8 +92,9 @@ def test_both_ends_are_never_on_at_the_same_time(tmp_path: Path, relays: list[st
         far = node.ref(Desk, link)
         for number in range(20):
             far.send(Desk.note, number)
-        far.ask(Desk.note, 20)
+        asked = far.ask(Desk.note, 20)
         until(lambda: node.status().letters != () and left_at(node, 2))
+        assert not asked.done()
     with Node(there, insecure_store=True, listen=None, relays=relays) as node:
         desk = node.open(Desk)
         until(lambda: len(notes_of(desk)) == 21)
