@@ -1,10 +1,10 @@
 """What a relay costs that keeps 10,000 mailboxes and has 1,000 live sessions.
 
-Owns: the figures. The relay is a process of its own (`comity relay`) with its store on this
-disk; all sessions come from this process. A mail is timed from its writer's word to the receipt,
-which says that it is durable, and to the arrival at its owner, who is linked. Figures are of the
-machine as it is: say its load beside them. Linux only (`/proc`).
-Run as `python benchmarks/bench_relay.py [SESSIONS] [MAILBOXES] [MAILS A SECOND]`.
+Owns: the figures. The relay is a process of its own (`comity relay`), its store on this disk;
+all sessions come from this process. A mail is timed from its writer's word to the receipt, that
+it is durable, and to the arrival at its owner, who is linked. Figures are of this
+machine as it is: say its load beside them. Linux only (`/proc`). Run as
+`python benchmarks/bench_relay.py [SESSIONS] [MAILBOXES] [MAILS A SECOND]`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Crowd:
             for each in client.session.receive(event.frame, self.now()):
                 self._follow(event.link, client, each)
         elif isinstance(event, LinkDown):
-            raise AssertionError(event.why)
+            sys.exit(f"a session is gone: {event.why}")
 
     def _follow(
         self, link: LinkId, client: Client, each: SendFrame | Established | Received | Failed
@@ -204,7 +204,7 @@ def _measure(pid: int, address: str, sessions: int, mailboxes: int, rate: int) -
     crowd.drain(time.perf_counter() + 3)
     print(
         f"{len(sent)} mails of {MAIL} bytes in {spent:.0f} s: "
-        f"{used / len(sent) * 1e3:.2f} ms of CPU each, {used / spent * 100:.0f} % of a processor"
+        f"{used / len(sent) * 1e3:.2f} ms of CPU each, {used / spent * 100:.0f} % of one"
     )
     for name, found in (("durable", crowd.receipts), ("at its owner", crowd.arrivals)):
         times = sorted((found[p] - at) * 1e3 for p, at in sent.items() if p in found)
