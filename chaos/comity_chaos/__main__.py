@@ -24,6 +24,7 @@ from comity_chaos.commands import (
     replay_command,
     report_command,
     run_command,
+    scenarios_command,
     show_command,
     shrink_command,
     trace_command,
@@ -73,11 +74,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     run.add_argument("actor", help="module:Class or file.py:Class")
     run.add_argument("--seeds", type=_count, default=100, help="how many (%(default)s)")
     run.add_argument("--first-seed", type=_number, default=0)
-    run.add_argument("--faults", default="all", help="groups or kinds, with commas; or none")
+    run.add_argument("--faults", help="groups or kinds, with commas; all (if left out), none")
+    run.add_argument(
+        "--scenario", metavar="NAME", help="a named one, in place of --faults: see `scenarios`"
+    )
     run.add_argument("--nodes", type=_count, default=4, help="at most (%(default)s)")
     run.add_argument("--turns", type=_number, default=40, help="messages in a run")
-    run.add_argument("--relays", type=_number, default=0)
-    run.add_argument("--byzantine", type=_number, default=0, help="nodes that lie, at most")
+    run.add_argument("--relays", type=_number)
+    run.add_argument("--byzantine", type=_number, help="nodes that lie, at most")
     run.add_argument("--crypto", choices=("symbolic", "sodium"), default="symbolic")
     run.add_argument(
         "--only", action="append", default=[], metavar="MESSAGE", help="send no others"
@@ -87,6 +91,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     run.add_argument("--save", metavar="FOLDER", help="keep the plan of a failure there")
     run.add_argument("--report", metavar="FILE", help="write a page about a failure, HTML")
+    commands.add_parser("scenarios", help="list the named scenarios")
     for name, what in (
         ("replay", "run plans again"),
         ("report", "run a plan and write a page about it, to be opened in a browser"),
@@ -167,21 +172,30 @@ def main(words: Sequence[str] | None = None, prog: str = "python -m comity_chaos
 
 
 def _carry_out(said: argparse.Namespace, progress: _Progress) -> Said:
+    if said.command == "scenarios":
+        return scenarios_command()
     if said.command == "run":
+        if said.scenario is not None:
+            for option in ("faults", "relays", "byzantine"):
+                if getattr(said, option) is not None:
+                    raise UsageError(
+                        f"--scenario {said.scenario} says what there is: leave out --{option}"
+                    )
         request = Request(
             actor=said.actor,
             seeds=said.seeds,
             first_seed=said.first_seed,
-            faults=said.faults,
+            faults="all" if said.faults is None else said.faults,
             nodes=said.nodes,
             turns=said.turns,
-            relays=said.relays,
-            byzantine=said.byzantine,
+            relays=said.relays or 0,
+            byzantine=said.byzantine or 0,
             crypto=said.crypto,
             only=tuple(said.only),
             promises=tuple(said.promise),
             save=said.save or "",
             report=said.report or "",
+            named=said.scenario or "",
         )
         return run_command(request, progress.searched, progress.shrunk)
     if said.command == "replay":

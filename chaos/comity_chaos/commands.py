@@ -21,6 +21,7 @@ from comity_chaos.generate import Shape
 from comity_chaos.oracles.agreement import Invariant
 from comity_chaos.plan import Plan
 from comity_chaos.plan_file import WORD_PREFIX, dump, load
+from comity_chaos.promises import promise_named, promises_told
 from comity_chaos.report.page import Told, page_of
 from comity_chaos.runner import Scenario, find, find_actor, name_of, run_plan, standard
 from comity_chaos.shrink import Shrunk, shrink
@@ -36,6 +37,7 @@ __all__ = [
     "report_command",
     "run_command",
     "scenario_of",
+    "scenarios_command",
     "show_command",
     "shrink_command",
     "trace_command",
@@ -55,7 +57,8 @@ class Request:
     """A search, as somebody asks for it.
 
     promises: invariants, by name. only: messages to send, all if none. save: a folder for the
-    plan of a failure; '' for none. report: a file for the page of a failure, likewise.
+    plan of a failure; '' for none. report: a file for the page of a failure, likewise. named:
+    a scenario of `comity_chaos.promises`, which says what faults, relays and liars there are.
     """
 
     actor: str
@@ -71,6 +74,7 @@ class Request:
     promises: tuple[str, ...] = ()
     save: str = ""
     report: str = ""
+    named: str = ""
 
 
 def check(
@@ -105,6 +109,13 @@ def run_command(
     if unknown:
         known = ", ".join(actor_type.methods)
         raise UsageError(f"{actor_type.name} has no message {unknown[0]!r}; it has: {known}")
+    tried = ""
+    if request.named:
+        named = promise_named(request.named)
+        request = replace(
+            request, faults=named.faults, relays=named.relays, byzantine=named.byzantine
+        )
+        tried = f"{request.named}: {named.says}.\n"
     promises: list[Invariant] = [_promise(name) for name in request.promises]
     shape = Shape(
         actor=request.actor,
@@ -123,7 +134,7 @@ def run_command(
     campaign = search(
         seeds, shape, scenario, actor_type, progress=progress, shrinking=shrinking
     )
-    text = str(campaign)
+    text = tried + str(campaign)
     if request.save and campaign.failure is not None:
         text += f"\nThe plan is in {_saved(campaign.failure, Path(request.save))}"
     if request.report and campaign.failure is not None and campaign.first is not None:
@@ -132,6 +143,11 @@ def run_command(
     elif request.report:
         text += "\nNothing failed, so there is no report."
     return Said(text, campaign.verdict)
+
+
+def scenarios_command() -> Said:
+    """List the named scenarios."""
+    return Said(promises_told(), Verdict.PASS)
 
 
 def _promise(name: str) -> Invariant:
