@@ -29,7 +29,7 @@ from comity.api.control import Control
 from comity.api.finding import check_type, find_actor, id_prefix
 from comity.api.joining import Form, invite_text, read_invite
 from comity.api.opening import Protection, listen_at, open_store, tell_of_copy
-from comity.api.ref import Ref
+from comity.api.ref import HeldRef, Ref
 from comity.api.remote import RemoteRef
 from comity.base.clock import SECOND, Wall
 from comity.base.errors import UsageError
@@ -145,7 +145,7 @@ class Node:
                 may_wait=lambda: not self._host.is_here,
             )
             self._dispatcher.on_renew = self._feed_anew
-            self._dispatcher.refer = self._refer
+            self._dispatcher.refer, self._dispatcher.follow = self._refer, self._follow
             undo.callback(self._dispatcher.close, _STOP_SECONDS)
             links: LinkDriver = NoLinks(self._host.emit)
             if online:
@@ -249,6 +249,25 @@ class Node:
         device, addresses, route = found.device, found.addresses, found.route
         self._command(lambda token: commands.Reach(token, device, addresses, route))
         return RemoteRef(self, interface, found)
+
+    def follow(self, ref: Ref[A]) -> Ref[A] | RemoteRef[A]:
+        """Return what carries messages of this node to what a field refers to.
+
+        The actor itself if it is open here, else a ref over the link that the field holds.
+        Nothing is opened. Within messages of actors refs follow themselves.
+
+        Raises: UsageError if this device gave the ref out, and has the actor not open.
+        """
+        found = self._refs.get(ref.topic)
+        if found is not None:
+            return cast("Ref[A]", found)
+        held: HeldRef[Any] = ref.held()
+        if held.held_link.device == self._device:
+            name = ref.actor_type.name
+            raise UsageError(
+                f"{ref!r} is not open here: node.open({name}, {short(ref.topic)!r}) first"
+            )
+        return held.reach(self)
 
     def join(
         self, link: str, *, at: str | None = None, catch_up: float = CATCH_UP_SECONDS
@@ -541,6 +560,11 @@ class Node:
 
     def _refer(self, actor_type: ActorType, topic: Topic) -> Ref[Actor]:
         return Ref(self, actor_type, topic)
+
+    def _follow(self, ref: object) -> object:
+        assert isinstance(ref, Ref)
+        known: Ref[Any] = ref
+        return self.follow(known)
 
     def _feed_anew(self, topic: Topic) -> None:
         """Have the core forget the cell of an actor, and feed its log to a new one."""

@@ -20,6 +20,7 @@ from typing import (
     NoReturn,
     ParamSpec,
     TypeVar,
+    cast,
     overload,
 )
 
@@ -32,6 +33,7 @@ from comity.actor.parcel import Parcels
 from comity.actor.restoring import RESTORE
 from comity.actor.timers import nanoseconds
 from comity.api.changes import Changes, Feed
+from comity.api.held import actor_class, held_type
 from comity.api.history import (
     Branch,
     Difference,
@@ -44,12 +46,16 @@ from comity.api.history import (
 )
 from comity.api.joining import Form
 from comity.api.proxy import Proxy
+from comity.api.remote import RemoteRef
 from comity.api.unsent import Unsent, unsent_turns
-from comity.base.errors import ComityError
+from comity.base.errors import ComityError, UsageError
 from comity.base.ids import Topic, short
+from comity.crdt.codec import ValueType
 from comity.crdt.rules import Rule
+from comity.drivers.dispatch.host import CellHost
+from comity.drivers.dispatch.pool import worker_here
 from comity.node.commands import TurnId
-from comity.protocol.capability import format_link
+from comity.protocol.capability import RefLink, format_link, parse_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +64,7 @@ if TYPE_CHECKING:
     from comity.drivers.dispatch.future import Future
     from comity.node.commands import Member
 
-__all__ = ["INVITE_LIFETIME", "Ref"]
+__all__ = ["INVITE_LIFETIME", "HeldRef", "Ref"]
 
 A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", bound=Actor, covariant=True)
@@ -73,13 +79,20 @@ INVITE_LIFETIME = timedelta(days=7)
 class Ref(Generic[A_co]):
     """An actor that this node holds a replica of. Made by `Node.create` and `Node.open`."""
 
-    __slots__ = ("_deadline", "_node", "_type", "topic")
+    __slots__ = ("_deadline", "_given", "_node", "_type", "topic")
+
+    @classmethod
+    def comity_value(cls, parameters: tuple[object, ...]) -> ValueType:
+        """Return how refs are written into fields, of `Ref[A]`. Raises: UsageError."""
+        actor = actor_class(parameters)
+        return held_type(actor, partial(HeldRef, actor), partial(_held, actor))
 
     def __init__(
         self, node: Node, actor_type: ActorType, topic: Topic, *, deadline: float | None = None
     ) -> None:
         """Only nodes make refs. deadline: of each ask, in seconds."""
         self._deadline = deadline
+        self._given: HeldRef[Any] | None = None
         self._node = node
         self._type = actor_type
         self.topic = topic
@@ -197,6 +210,12 @@ class Ref(Generic[A_co]):
         an `invite` for that. For fewer messages: `ref.facet(...).link()`.
         """
         return self.link_for(tuple(self._type.methods))[0]
+
+    def held(self) -> HeldRef[Any]:
+        """Return what stands for this ref in fields and messages: a link, made once."""
+        if self._given is None:
+            self._given = HeldRef(self._type.cls, parse_link(self.link()))
+        return self._given
 
     def link_for(self, methods: Sequence[str]) -> tuple[str, Callable[[], None]]:
         """Return a link for some messages, and what takes it back."""
@@ -379,3 +398,108 @@ class Ref(Generic[A_co]):
         self, method: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Message:
         return self._type.message(method, arguments, keywords)
+
+
+class HeldRef(Ref[A_co]):
+    """A ref that was read from a field or came in a message: it opens nothing, till it is used.
+
+    Where the actor is open on this node, it is as any other ref to it; elsewhere it only takes
+    messages. Two are equal if their links are.
+    """
+
+    __slots__ = ("_actor", "_far", "held_link")
+
+    def __init__(self, actor: type[A_co], link: RefLink) -> None:
+        """Keep the link. actor: the declared class."""
+        self._actor = actor
+        self._deadline = None
+        self._far: RemoteRef[A_co] | None = None
+        self.held_link = link
+        self.topic = link.topic
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            """Find the node, and the checked class, when they are needed."""
+            if name == "_type":
+                return ActorType.of(self._actor)
+            if name != "_node":
+                return super().__getattr__(name)
+            near = _follow(self)
+            if isinstance(near, RemoteRef):
+                raise UsageError(f"{self!r} is not open here: it takes messages, no more")
+            return near._node  # noqa: SLF001  (of the same class)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the links are the same."""
+        return isinstance(other, HeldRef) and self.held_link == other.held_link
+
+    def __hash__(self) -> int:
+        """Agree with `==`."""
+        return hash(self.held_link)
+
+    def __repr__(self) -> str:
+        """Show the type, and the beginnings of the ids; never the secret."""
+        device = short(self.held_link.device)
+        return f"<{self._actor.__name__} {short(self.topic)} by device {device}>"
+
+    def ask(
+        self, method: Callable[..., Any], /, *arguments: Any, **keywords: Any
+    ) -> Future[Any]:
+        """Send a message; the future is its reply.
+
+        Raises: UsageError outside of an actor's message (use `Node.follow` there), or if this
+            device gave the ref out and has the actor not open; and as any ask.
+        """
+        return _follow(self).ask(method, *arguments, **keywords)
+
+    def tell(self, method: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> None:
+        """Send a message and do not wait. Raises: UsageError, as `ask`."""
+        _follow(self).tell(method, *arguments, **keywords)
+
+    def options(self, *, deadline: float | None = None) -> Ref[A_co]:
+        """Return a ref whose asks have options. Raises: UsageError, as `ask`."""
+        return cast("Ref[A_co]", _follow(self).options(deadline=deadline))
+
+    def held(self) -> HeldRef[Any]:
+        """Return this."""
+        return self
+
+    def link(self) -> str:
+        """Return the link that it holds."""
+        return format_link(self.held_link)
+
+    def reach(self, node: Node) -> RemoteRef[A_co]:
+        """Return the ref by which a node sends over the link; nodes use it."""
+        far = self._far
+        if far is None or not far.is_of(node):
+            far = self._far = node.ref(self._actor, self.link())
+        return far
+
+
+def _follow(ref: HeldRef[A]) -> Ref[A] | RemoteRef[A]:
+    """Return what carries messages, on the node whose actor is running."""
+    here = worker_here()
+    job = None if here is None else here[1]
+    if not isinstance(job, CellHost):
+        raise UsageError(
+            f"{ref!r} was read from a field, and sends within the messages of actors; "
+            "elsewhere say from which node: node.follow(ref)"
+        )
+    return cast("Ref[A] | RemoteRef[A]", job.follow(ref))
+
+
+def _held(actor: type[Actor], value: object) -> HeldRef[Any]:
+    """Return what is kept of a ref that is written. Raises: UsageError if it is none."""
+    own: type[object]
+    if isinstance(value, Ref):
+        own = value.actor_type.cls
+    elif isinstance(value, RemoteRef):
+        own = cast("RemoteRef[object]", value).interface
+    else:
+        raise UsageError(f"{value!r} where a ref to {actor.__name__} is declared")
+    if not issubclass(own, actor):
+        raise UsageError(f"a ref to {own.__name__} where one to {actor.__name__} is declared")
+    if isinstance(value, Ref):
+        return value.held()
+    return HeldRef(actor, parse_link(value.link()))

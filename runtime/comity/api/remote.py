@@ -27,6 +27,7 @@ from comity.drivers.dispatch.pool import worker_here
 from comity.drivers.mailroom import settle
 from comity.drivers.system import SystemClock
 from comity.node.effects import Progress, Stage
+from comity.protocol.capability import format_link
 from comity.protocol.envelope import NO_DEADLINE, CallHead
 
 if TYPE_CHECKING:
@@ -147,6 +148,19 @@ class RemoteRef(Generic[S_co]):
     def device(self) -> DeviceId:
         """The device that has the actor."""
         return self._link.device
+
+    @property
+    def interface(self) -> type[S_co]:
+        """What may be sent: the actor's class or an `Interface`."""
+        return self._interface
+
+    def link(self) -> str:
+        """Return the link that it was made from."""
+        return format_link(self._link)
+
+    def is_of(self, node: Node) -> bool:
+        """Tell whether it sends from this node."""
+        return self._node is node
 
     @overload
     def ask(

@@ -10,14 +10,14 @@ Source: API 'A whole application'.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, TypedDict, Unpack, overload
+from typing import Any, Final, Protocol, Self, TypedDict, Unpack, overload, runtime_checkable
 
 from comity.base.errors import UsageError
 from comity.crdt.laws import Law
 from comity.crdt.rules import Rule
 from comity.crdt.upgrade import Upgrade
 
-__all__ = ["UNSET", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
+__all__ = ["UNSET", "BareField", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
 
 UNSET: Final = object()
 """No default was given."""
@@ -34,6 +34,16 @@ class Fields(Protocol):
     @property
     def laws(self) -> tuple[Law, ...]:
         """What is behind each view."""
+        ...
+
+
+@runtime_checkable
+class Valued(Protocol):
+    """A view of one value; `views.Register` is one."""
+
+    @property
+    def value(self) -> object:
+        """The value."""
         ...
 
 
@@ -95,6 +105,30 @@ class FieldOptions:
         fields = cell.comity_state
         if value is not fields.views[self.index]:
             fields.laws[self.index].assign(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BareField(FieldOptions):
+    """The descriptor of a register that is read as its value. needed: never as None."""
+
+    needed: bool = False
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Holder, owner: type) -> object: ...
+    def __get__(self, instance: Holder | None, owner: type) -> object:
+        """Return the value. Raises: UsageError if it is needed, and was never written."""
+        view = FieldOptions.__get__(self, instance, owner)
+        if instance is None:
+            return view
+        assert isinstance(view, Valued)
+        if self.needed and view.value is None:
+            raise UsageError(
+                f"{owner.__name__} has a field that was never written and is not declared "
+                "| None: write it in on_create, or declare it | None and ask"
+            )
+        return view.value
 
 
 def _unhosted(owner: type) -> UsageError:

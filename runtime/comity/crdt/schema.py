@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from comity.base.canonical import varint
 from comity.crdt.bounded import BoundedCounter, BoundedLaw
 from comity.crdt.causality import Causality
-from comity.crdt.descriptor import FieldOptions, field
+from comity.crdt.descriptor import BareField, FieldOptions, field
 from comity.crdt.escrow import Escrow
 from comity.crdt.laws import Law
 from comity.crdt.rules import Rule, encode_rule
@@ -139,8 +139,12 @@ class Schema:
     def install(self, owner: type) -> None:
         """Make each field a descriptor of the class; doing it again is fine."""
         for index, each in enumerate(self.fields):
-            given = self._options.get(each.name, FieldOptions())
-            setattr(owner, each.name, replace(given, index=index))
+            given = replace(self._options.get(each.name, FieldOptions()), index=index)
+            if each.shape.bare:
+                named = [one.name for one in dataclasses.fields(FieldOptions)]
+                options = {name: getattr(given, name) for name in named}
+                given = BareField(**options, needed=each.shape.needed)
+            setattr(owner, each.name, given)
 
 
 def _layout(shape: Shape) -> bytes | None:

@@ -5,21 +5,23 @@ fields of one class, and the check of it with all errors at once. May not know: 
 
 The law names the type and its parameters, such as 'map<str,bool>' or 'map<str,counter>'.
 Of a record it names no fields, so that these can come and go: each has a tag of its own.
-Source: API 'A whole application', decisions 7, 16 and 31.
+Source: API 'A whole application', decisions 7, 16, 31 and 36.
 """
 
 from __future__ import annotations
 
+import types
 import typing
 from collections import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
 from comity.base.errors import UsageError
 from comity.crdt.bounded import BoundedCounter
 from comity.crdt.causality import Causality
+from comity.crdt.codec import Value
 from comity.crdt.descriptor import UNSET, FieldOptions
 from comity.crdt.elements import Elements
 from comity.crdt.flag import Flag, FlagLaw
@@ -35,7 +37,7 @@ from comity.crdt.text.law import TextLaw
 from comity.crdt.tree_law import TreeLaw
 from comity.crdt.tree_view import Tree
 from comity.crdt.upgrade import Parse, Upgrade, upgraded
-from comity.crdt.value import NO_ZERO, ValueType, value_type
+from comity.crdt.value import NO_ZERO, ValueClass, ValueType, value_type
 from comity.crdt.views import Counter, Map, Register, Set, Text
 from comity.crdt.writer import OpenTurn, Writer
 from comity.crdt.writes import Writes
@@ -135,6 +137,7 @@ class Shape:
     value: of a register, a list or a map. inner: of a map of replicated values, what they
     are; `value` is None then. default: what an unset register reads; the floor of a bounded
     counter. members: of a record, its fields. record: of a record, its class.
+    bare: the attribute reads as the register's value. needed: and never as None.
     """
 
     law: str
@@ -145,6 +148,8 @@ class Shape:
     default: object = None
     members: tuple[Member, ...] = ()
     record: RecordClass | None = None
+    bare: bool = False
+    needed: bool = False
 
     @property
     def is_replaced(self) -> bool:
@@ -345,6 +350,10 @@ def shape_of(
     """
     origin = _origin(hint)
     arguments = typing.get_args(hint)
+    if (named := _reference(hint)) is not None:
+        return _reference_shape(
+            named, hint, plain=default is UNSET and floor is None and not depth
+        )
     if not _is_replicated(origin):
         raise UsageError(_not_replicated(hint, origin))
     if depth > DEPTH_MAX:
@@ -369,17 +378,17 @@ def shape_of(
     inner = None
     if origin is Map and _is_replicated(_origin(arguments[1])):
         inner = shape_of(arguments[1], depth=depth + 1)
-    types = tuple(_parameter(each, origin) for each in arguments[: 1 if inner else None])
-    names = [each.name for each in types] + ([inner.law] if inner else [])
+    parts = tuple(_parameter(each, origin) for each in arguments[: 1 if inner else None])
+    names = [each.name for each in parts] + ([inner.law] if inner else [])
     law = origin.__name__.lower() + (f"<{','.join(names)}>" if names else "")
-    given = _default(origin, None if inner or not types else types[-1], default)
+    given = _default(origin, None if inner or not parts else parts[-1], default)
     if origin is BoundedCounter:
         given = _floor(floor)
         law += f"<{given}>"
     elif floor is not None:
         raise UsageError(f"a {origin.__name__} has no floor: declare a BoundedCounter")
-    key = types[0] if origin in (Set, Map) else None
-    value = types[-1] if origin in (Register, Map, List, Tree) and inner is None else None
+    key = parts[0] if origin in (Set, Map) else None
+    value = parts[-1] if origin in (Register, Map, List, Tree) and inner is None else None
     if key is not None and not key.key:
         raise UsageError(
             f"{key.name} has values that Python calls equal and bytes do not (such as 0.0 and "
@@ -399,6 +408,36 @@ def _record_shape(record: RecordClass, default: object, floor: int | None, depth
     members = members_of(said, *declared, depth=depth + 1)
     record.comity_install(members)
     return Shape("record", record, members=members, record=record)
+
+
+def _reference(hint: Hint) -> Hint | None:
+    """Return the member of `Ref[A]` or of `Ref[A] | None` that is no None, if it is one."""
+    origin: object = typing.get_origin(hint)
+    found: list[Hint] = [hint]
+    if origin is typing.Union or origin is types.UnionType:
+        found = [each for each in typing.get_args(hint) if each is not types.NoneType]
+    own = _origin(found[0])
+    is_one = len(found) == 1 and isinstance(own, type) and isinstance(own, ValueClass)
+    return found[0] if is_one else None
+
+
+def _reference_shape(named: Hint, hint: Hint, *, plain: bool) -> Shape:
+    """Return a register that reads as its value. plain: no options, and of an actor."""
+    if not plain:
+        raise UsageError(
+            f"{hint} starts as None, without default= and floor=, and stands on an actor: "
+            f"inside a record, or where older versions had it, write Register[{named} | None]"
+        )
+    value = value_type(typing.Optional[named])  # noqa: UP045  (of a value, not in a hint)
+    needed = typing.get_origin(hint) is typing.get_origin(named)
+    if needed:
+        some, write = value_type(named), value.encode
+
+        def encode(given: Value) -> bytes:
+            return write(some.check(given))
+
+        value = replace(value, encode=encode)
+    return Shape(f"register<{value.name}>", Register, value=value, bare=True, needed=needed)
 
 
 def _is_replicated(origin: Hint) -> bool:

@@ -8,7 +8,8 @@ Values are immutable, and mean the same on every device:
   differ in their zones;
 - tuple[A, B], tuple[A, ...], A | B, Literal, Enum;
 - frozen dataclasses and frozen msgspec structs, by their declared fields, without
-  `__post_init__`: a peer's bytes never run code. msgspec is not needed, and not imported.
+  `__post_init__`: a peer's bytes never run code. msgspec is not needed, and not imported;
+- generic classes of Comity itself that say how they are written (`ValueClass`), as `Ref[A]`.
 Types match exactly: a subclass of str or a bool for an int is refused, since the subclass
 would be lost; only an int for a float is converted, as type checkers accept it.
 The name of a type is part of the law of a field, and holds members and fields: adding a
@@ -24,14 +25,14 @@ import typing
 from collections import abc
 from collections.abc import Callable
 from enum import Enum, Flag
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from comity.base.canonical import Reader
 from comity.base.errors import UsageError
 from comity.crdt import codec, composite
 from comity.crdt.codec import NO_ZERO, BadValue, Value, ValueType
 
-__all__ = ["NO_ZERO", "BadValue", "Reader", "ValueType", "value_type"]
+__all__ = ["NO_ZERO", "BadValue", "Reader", "ValueClass", "ValueType", "value_type"]
 
 Hint = Any
 """A type as users spell it; `typing` has no type for all of them."""
@@ -57,6 +58,15 @@ _FIXES: Final[dict[object, str]] = {
     Any: "say which types it may have, for example int | str",
     tuple: "say what is in it: tuple[int, ...] or tuple[str, int]",
 }
+
+
+@runtime_checkable
+class ValueClass(Protocol):
+    """A generic class that says itself how its values are written."""
+
+    def comity_value(self, parameters: tuple[object, ...]) -> ValueType:
+        """Return the type of its values, of these parameters. Raises: UsageError."""
+        ...
 
 
 def value_type(hint: object) -> ValueType:
@@ -85,6 +95,9 @@ def _resolve(hint: Hint, path: tuple[type[Any], ...]) -> ValueType:
         return _tuple(hint, arguments, inner)
     if origin is typing.Literal:
         return _literal(hint, arguments)
+    named: object = hint if origin is None else origin
+    if isinstance(named, type) and isinstance(named, ValueClass):
+        return named.comity_value(arguments)
     if origin is None and isinstance(hint, type):
         return _class(hint, path)
     alias = getattr(hint, "__value__", None)  # `type X = ...` of Python 3.12

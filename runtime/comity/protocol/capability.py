@@ -33,7 +33,15 @@ from comity.protocol.route import (
     write_addresses,
 )
 
-__all__ = ["RefLink", "format_link", "link_name", "parse_link"]
+__all__ = [
+    "LINK_BYTES_MAX",
+    "RefLink",
+    "encode_link",
+    "format_link",
+    "link_name",
+    "parse_link",
+    "read_link",
+]
 
 _SCHEME: Final = "comity:"
 _VERSION: Final = 2
@@ -41,6 +49,9 @@ _WITH_RELAYS: Final = 3
 _INVITE: Final = 1
 _CHECK_BYTES: Final = 4
 _ADDRESSES_MAX: Final = 8
+
+LINK_BYTES_MAX: Final = 4211
+"""Bytes of the largest link, all its addresses and relays 255 long: there is no larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +90,21 @@ class RefLink:
 
 def format_link(link: RefLink) -> str:
     """Write a link to an actor as text."""
+    return _text(encode_link(link))
+
+
+def encode_link(link: RefLink) -> bytes:
+    """Write a link as bytes, as fields hold it: its text form without the check."""
     body = bytearray((_WITH_RELAYS if link.relays else _VERSION,))
     body += link.device + link.topic + link.grant + write_addresses(link.addresses)
     if link.relays:
         body += link.prekey + write_addresses(link.relays)
-    return _text(bytes(body))
+    return bytes(body)
+
+
+def read_link(data: bytes) -> RefLink:
+    """Read what `encode_link` wrote. Raises: Malformed."""
+    return _decode(Reader(data))
 
 
 def link_name(grant: bytes) -> bytes:

@@ -86,6 +86,7 @@ class Dispatcher:
         "_pool",
         "dead_letters",
         "doorway",
+        "follow",
         "on_renew",
         "refer",
     )
@@ -95,6 +96,9 @@ class Dispatcher:
 
     refer: Callable[[ActorType, Topic], object]
     """Makes the ref of a child; a ref has the `topic` of its actor."""
+
+    follow: Callable[[object], object]
+    """Returns what carries messages to what a field refers to."""
 
     def __init__(
         self,
@@ -127,6 +131,7 @@ class Dispatcher:
         self.dead_letters = DeadLetters()
         self.on_renew = _cannot_renew
         self.refer = _cannot_refer
+        self.follow = _cannot_follow
         self._children = itertools.count(1)
         self._alarms = Alarms()
         self._outside = Outside(self._pool, self._alarms)
@@ -139,6 +144,7 @@ class Dispatcher:
             renew=self._renew,
             adopt=self._adopt,
             find=self._find,
+            follow=lambda ref: self.follow(ref),  # noqa: PLW0108  (it is set later)
             dead_letters=self.dead_letters,
             mailbox_max=mailbox_max,
             alarms=self._alarms,
@@ -395,6 +401,10 @@ def _cannot_renew(topic: Topic) -> None:
 
 def _cannot_refer(actor_type: ActorType, _: Topic) -> object:
     raise UsageError(f"nobody here makes refs to {actor_type.name}: set refer")
+
+
+def _cannot_follow(ref: object) -> object:
+    raise UsageError(f"nobody here follows {ref!r}: set follow")
 
 
 def is_in_loop() -> bool:

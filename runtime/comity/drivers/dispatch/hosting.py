@@ -51,6 +51,7 @@ class Hosting:
     forget: is called once when a stopped host has given its last reply.
     renew: has the log of a host's actor fed to its new, empty cell.
     adopt: hosts a child of a host; returns it and its ref. find: returns the host behind a ref.
+    follow: returns what carries messages to what a field refers to.
     dead_letters: keeps what is taken and never handled.
     mailbox_max: messages that may wait in one mailbox, if the actor's class does not say.
     alarms, outside: who keeps time, and whatever else handlers await.
@@ -65,6 +66,7 @@ class Hosting:
     renew: Callable[[CellHost], None]
     adopt: Callable[[CellHost, type[Actor]], tuple[CellHost, object]]
     find: Callable[[object], CellHost | None]
+    follow: Callable[[object], object]
     dead_letters: DeadLetters
     mailbox_max: int
     alarms: Alarms

@@ -130,6 +130,10 @@ class Services(PykkaPoints):
             family = self._family = Family(self.cell.actor_type.cls.supervise)
         return family
 
+    def follow(self, ref: object) -> object:
+        """Return what carries messages to what a field refers to. Raises: UsageError."""
+        return self._hosting.follow(ref)
+
     def adopt(self, actor_class: type[Any]) -> object:
         """Start a child; return its ref. Raises: UsageError if its class has fields."""
         family = self._relations()
