@@ -190,6 +190,25 @@ def test_what_is_no_ref_of_that_actor_is_refused(pair: tuple[Node, Node]) -> Non
     assert boss.snapshot()["chief"] is None
 
 
+def test_what_others_leave_out_is_read_as_never_written(pair: tuple[Node, Node]) -> None:
+    """Where None is declared it may be written: the state stands, with it, everywhere."""
+    node = pair[0]
+    boss, worker = node.create(Boss), node.create(Worker)
+    boss.ask(Boss.hire, worker).get(timeout=20)
+    before = boss.version()
+    boss.undo()
+    boss.restore(before)
+    assert helper_of(boss) == boss.snapshot()["chief"]
+    boss.undo()
+    empty = boss.version()
+    boss.redo()
+    boss.restore(empty)  # which writes None into both
+    assert boss.snapshot()["chief"] is None
+    assert boss.state_bytes()
+    with pytest.raises(UsageError, match="never written"):
+        boss.ask(Boss.ask_chief).get(timeout=20)
+
+
 def test_a_secret_is_not_shown(pair: tuple[Node, Node]) -> None:
     """Neither repr nor str of a ref in a field tells its link."""
     boss, worker = pair[0].create(Boss), pair[0].create(Worker)

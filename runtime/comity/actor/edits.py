@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from comity.actor.actor import Actor
 from comity.base.errors import UsageError
+from comity.crdt.descriptor import view_of
 from comity.crdt.views import Counter
 
 __all__ = ["EDIT", "RULES", "edit_field", "publish_rules"]
@@ -41,7 +42,7 @@ def edit_field(actor: Actor, name: str, action: str, key: Any, value: Any) -> No
 
     Raises: UsageError if the field takes no such edit; what the view raises.
     """
-    view: Any = getattr(actor, name)
+    view: Any = view_of(actor, name)
     elements: Any = view
     match action, view:
         case "set", Counter():

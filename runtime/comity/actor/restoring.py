@@ -18,6 +18,7 @@ from typing import Any, Final
 from comity.actor.actor import Actor
 from comity.actor.changes import difference
 from comity.crdt.bounded import BoundedCounter
+from comity.crdt.descriptor import view_of
 from comity.crdt.flag import Flag
 from comity.crdt.nested_view import NestedMap
 from comity.crdt.views import Counter, Register, Text
@@ -33,7 +34,7 @@ def restore_fields(actor: Actor, wanted: Mapping[str, object]) -> tuple[str, ...
 
     wanted: values as a snapshot gives them, by name.
     """
-    found = [name for name, value in wanted.items() if _bring(getattr(actor, name), value)]
+    found = [name for name, value in wanted.items() if _bring(view_of(actor, name), value)]
     return tuple(found)
 
 

@@ -563,8 +563,7 @@ class Node:
 
     def _follow(self, ref: object) -> object:
         assert isinstance(ref, Ref)
-        known: Ref[Any] = ref
-        return self.follow(known)
+        return self.follow(cast("Ref[Actor]", ref))
 
     def _feed_anew(self, topic: Topic) -> None:
         """Have the core forget the cell of an actor, and feed its log to a new one."""

@@ -17,7 +17,16 @@ from comity.crdt.laws import Law
 from comity.crdt.rules import Rule
 from comity.crdt.upgrade import Upgrade
 
-__all__ = ["UNSET", "BareField", "FieldOptions", "Fields", "Holder", "Keeper", "field"]
+__all__ = [
+    "UNSET",
+    "BareField",
+    "FieldOptions",
+    "Fields",
+    "Holder",
+    "Keeper",
+    "field",
+    "view_of",
+]
 
 UNSET: Final = object()
 """No default was given."""
@@ -129,6 +138,19 @@ class BareField(FieldOptions):
                 "| None: write it in on_create, or declare it | None and ask"
             )
         return view.value
+
+    def __set__(self, instance: Holder, value: object) -> None:
+        """Assign. Raises: UsageError for None if it is needed; others may write that."""
+        if self.needed and value is None:
+            raise UsageError("None where a ref is declared: declare it | None")
+        FieldOptions.__set__(self, instance, value)
+
+
+def view_of(instance: Holder, name: str) -> object:
+    """Return the view of a field, also where the attribute reads as its value."""
+    found: object = getattr(type(instance), name)
+    assert isinstance(found, FieldOptions)
+    return FieldOptions.__get__(found, instance, type(instance))
 
 
 def _unhosted(owner: type) -> UsageError:

@@ -14,14 +14,13 @@ import types
 import typing
 from collections import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
 from comity.base.errors import UsageError
 from comity.crdt.bounded import BoundedCounter
 from comity.crdt.causality import Causality
-from comity.crdt.codec import Value
 from comity.crdt.descriptor import UNSET, FieldOptions
 from comity.crdt.elements import Elements
 from comity.crdt.flag import Flag, FlagLaw
@@ -430,13 +429,6 @@ def _reference_shape(named: Hint, hint: Hint, *, plain: bool) -> Shape:
         )
     value = value_type(typing.Optional[named])  # noqa: UP045  (of a value, not in a hint)
     needed = typing.get_origin(hint) is typing.get_origin(named)
-    if needed:
-        some, write = value_type(named), value.encode
-
-        def encode(given: Value) -> bytes:
-            return write(some.check(given))
-
-        value = replace(value, encode=encode)
     return Shape(f"register<{value.name}>", Register, value=value, bare=True, needed=needed)
 
 
