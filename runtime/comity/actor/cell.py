@@ -25,6 +25,7 @@ from enum import Enum, unique
 from functools import partial
 from typing import Any, Final
 
+from comity.actor import stored
 from comity.actor.actor_type import ActorType
 from comity.actor.awaiting import Handler, Interrupted, Paused, is_coroutine
 from comity.actor.changes import FieldChange, Listener, News
@@ -35,13 +36,18 @@ from comity.actor.places import Places
 from comity.actor.restoring import RESTORE, restore_fields
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer
+from comity.authority.undos import Place
 from comity.authority.visibility import WHOLE
+from comity.base.canonical import Malformed
 from comity.base.errors import Reason, Rejected, UsageError
 from comity.base.ids import DeviceId, Topic
 from comity.crdt.rules import Rule
 from comity.crdt.state import Change, ChangeKind, State
 
 __all__ = ["Cell", "Phase"]
+
+Broken = tuple[int, Rejected]
+"""A commit, and what it did that breaks a rule."""
 
 _CELL: Final = "_comity_cell"
 """Where an actor finds its cell; the field descriptors look there (`crdt.descriptor`)."""
@@ -80,6 +86,7 @@ class Cell:
     __slots__ = (
         "_actor",
         "_beat",
+        "_broken",
         "_device",
         "_handler",
         "_listeners",
@@ -113,6 +120,7 @@ class Cell:
         self._phase = Phase.STARTING
         self._beat: int = 0
         self._serial = 0
+        self._broken: tuple[Broken, ...] = ()
         self._own: dict[int, int] | None = None
         self._device: DeviceId | None = None
         self._listeners: tuple[Listener, ...] = ()
@@ -303,6 +311,9 @@ class Cell:
             self._phase = Phase.WAITING
             return BeatClosed(self.topic, self._beat, self._serial), ()
         self._places.graph = fold.graph
+        if fold.frozen is not None and not self._thaw(fold.frozen, fold.hide):
+            self._beat = fold.beat
+            return Folded(self.topic, fold.beat, thawed=False), ()
         self._bind(fold)
         changes: list[Change] = []
         for commit in fold.commits:
@@ -311,6 +322,31 @@ class Cell:
             for index, operations in enumerate(commit.turns):
                 turn = self._places.append(commit.commit, index)
                 changes.extend(self._state.fold(turn, operations))
+        changes += self._look(fold)
+        if self.news is not None and self._phase is not Phase.STARTING:
+            for change in changes:
+                self.news.note(change, self._places.author(change.turn))
+        self._state.may_write = fold.may_write
+        self._device = fold.device
+        if fold.device is not None:
+            self._state.device = self._places.device = fold.device
+        self._state.role = fold.role
+        self._beat = fold.beat
+        if fold.last:
+            self._phase = Phase.WAITING if fold.hold else Phase.RUNNING
+        refused = self._newly_broken(changes)
+        if fold.frozen is not None:
+            refused = (*self._broken, *refused)
+        self._broken = (*self._broken, *refused)[:REFUSED_MAX] if refused else self._broken
+        frozen = None
+        if fold.freeze:
+            frozen = stored.freeze(self._places, self._broken, self._state)
+        told = refused[:REFUSED_MAX]
+        return Folded(self.topic, fold.beat, told, frozen), tuple(changes)
+
+    def _look(self, fold: Fold) -> list[Change]:
+        """Hide and show what a fold says."""
+        changes: list[Change] = []
         first_turns = self._places.first_turns
         for hidden, index in fold.hide:
             if index == WHOLE:
@@ -324,20 +360,9 @@ class Cell:
                     changes.extend(self._state.show(turn))
             else:
                 changes.extend(self._state.show(first_turns[shown] + index, undone=True))
-        if self.news is not None and self._phase is not Phase.STARTING:
-            for change in changes:
-                self.news.note(change, self._places.author(change.turn))
-        self._state.may_write = fold.may_write
-        self._device = fold.device
-        if fold.device is not None:
-            self._state.device = self._places.device = fold.device
-        self._state.role = fold.role
-        self._beat = fold.beat
-        if fold.last:
-            self._phase = Phase.WAITING if fold.hold else Phase.RUNNING
-        return Folded(self.topic, fold.beat, self._refused(changes)), tuple(changes)
+        return changes
 
-    def _refused(self, changes: Sequence[Change]) -> tuple[tuple[int, Rejected], ...]:
+    def _newly_broken(self, changes: Sequence[Change]) -> tuple[Broken, ...]:
         """Return what broke a rule, by commit."""
         if all(change.kind is not ChangeKind.REFUSED for change in changes):
             return ()
@@ -347,6 +372,33 @@ class Cell:
             if change.refusal is not None and change.refusal.reason is Reason.RULE_BROKEN
         ]
         return tuple(found[:REFUSED_MAX])
+
+    def _thaw(self, data: bytes, hide: Sequence[Place]) -> bool:
+        """Go on from a stored state, with no more hidden than is now; tell if it could be read.
+
+        What is hidden now and was not then is hidden by the fold that brought it.
+        """
+        assert self._phase is Phase.STARTING
+        places, state = self._places, self._state
+        try:
+            broken = stored.thaw(data, places, state)
+        except Malformed:
+            broken = None
+        undone = [place for place in hide if place[1] != WHOLE]
+        if broken is None or any(commit not in places.first_turns for commit, _ in undone):
+            self._places = Places()
+            self._state = State(self._type.schema, self._places)
+            return False
+        self._broken = tuple(broken)
+        whole = [commit for commit, index in hide if index == WHOLE]
+        now = {
+            True: [places.first_turns[commit] + index for commit, index in undone],
+            False: [turn for commit in whole for turn in places.turns_of(commit)],
+        }
+        for is_undone, hidden in now.items():
+            for turn in sorted(state.hidden_for(undone=is_undone) - frozenset(hidden)):
+                state.show(turn, undone=is_undone)
+        return True
 
     def check(self) -> None:
         """Assert the invariants of the cell and its state."""

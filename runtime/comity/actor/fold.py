@@ -74,11 +74,15 @@ class Folded:
     """The cell applied the fold that leads to `beat`; turns from now on read its frontier.
 
     refused: (commit, what it did that breaks a rule), of the first `REFUSED_MAX` such turns.
+    frozen: its state, if that was asked for and can be stored.
+    thawed: whether the state that the fold brought could be read; if not, nothing was applied.
     """
 
     topic: Topic
     beat: int
     refused: tuple[tuple[int, Rejected], ...] = ()
+    frozen: bytes | None = None
+    thawed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,9 @@ class Fold:
     hold: run no turn until the next fold: this device is about to hide or show something.
     device: this one, which makes the turns of the cell.
     role: what it makes them as: 0 reader, 1 writer, 2 admin.
+    frozen: what an earlier cell answered: this one, empty yet, goes on from that. `hide` then
+        names all that is hidden now of what it stands for.
+    freeze: answer with the state, to be stored. All turns of the cell are bound by then.
     """
 
     topic: Topic
@@ -201,3 +208,5 @@ class Fold:
     hold: bool = False
     device: DeviceId | None = None
     role: int = 0
+    frozen: bytes | None = None
+    freeze: bool = False

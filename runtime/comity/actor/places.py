@@ -9,12 +9,16 @@ Source: ARCHITECTURE 'Who owns what'; decision 3.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from comity.authority.visibility import WHOLE
+from comity.base.canonical import Malformed
 from comity.base.ids import ZERO_ID, DeviceId
 from comity.crypto.hashing import PERSON_TIE, blake2b
 from comity.log.graph import Graph
+
+if TYPE_CHECKING:
+    from comity.crdt.freezing import Freezer, Thawer
 
 __all__ = ["Places"]
 
@@ -165,6 +169,52 @@ class Places:
         self.commits[turn] = commit
         self.indexes[turn] = index
         self._note(turn, commit, index)
+
+    def freeze(self, out: Freezer) -> None:
+        """Write all places, all of them known."""
+        out.numbers(self.commits)
+        out.numbers(self.indexes)
+        roles = self._roles or {}
+        out.numbers([*roles])
+        out.numbers([*roles.values()])
+        contexts: dict[tuple[int, ...], int] = {(): 0}
+        for each in (*self._hidden.values(), *self._withdrawn.values()):
+            contexts.setdefault(each, len(contexts))
+        out.groups(contexts)
+        for found in (self._hidden, self._withdrawn):
+            out.numbers([*found])
+            out.numbers([contexts[each] for each in found.values()])
+
+    def thaw(self, data: Thawer) -> None:
+        """Take what `freeze` wrote, while empty; the graph is there. Raises: Malformed."""
+        assert self.graph is not None
+        known = len(self.graph)
+        self.commits = data.numbers(None, known)
+        self.indexes = data.numbers(len(self.commits))
+        if self.commits:
+            pairs = zip(self.commits, self.indexes, strict=True)
+            self.first_turns = {
+                commit: turn for turn, (commit, index) in enumerate(pairs) if not index
+            }
+            self.last_turns = {commit: turn for turn, commit in enumerate(self.commits)}
+            if len(self.first_turns) != len(self.last_turns):
+                raise Malformed("a commit without its first turn")
+        commits = data.numbers(None, known)
+        if commits:
+            self._roles = dict(zip(commits, data.numbers(len(commits)), strict=True))
+        elif data.numbers():
+            raise Malformed("roles of nobody")
+        contexts = [tuple(each) for each in data.groups(max(1, len(self.commits)))]
+        for place in (0, 1):
+            commits = data.numbers(None, known)
+            chosen = data.numbers(len(commits), len(contexts))
+            found = {
+                commit: contexts[each] for commit, each in zip(commits, chosen, strict=True)
+            }
+            if found and place == 0:
+                self._hidden, self._withdrawn = found, {}
+            elif found:
+                self._withdrawn = found
 
     def _note(self, turn: int, commit: int, index: int) -> None:
         if self.last_turns is _NO_TURNS:

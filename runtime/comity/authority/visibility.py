@@ -136,6 +136,15 @@ class Visibility:
             self._hidden = commits, bits, turns
         return turns
 
+    def hidden_among(self, count: int) -> list[Place]:
+        """Return what is hidden now of the first commits, as flips would say it."""
+        whole = [commit for commit, seen in enumerate(self._visible[:count]) if not seen]
+        found = dict.fromkeys([turn for commit in whole for turn in self._turns(commit)])
+        undone = [undo.turn for undo in self.undos.all if undo.turn[0] < count]
+        found.update(dict.fromkeys([turn for turn in undone if self.undos.hides(turn)]))
+        found.update(dict.fromkeys([(commit, WHOLE) for commit in whole]))
+        return list(found)
+
     def undone_why(self, commit: int) -> str:
         """Say which turns of a commit are undone, and where; empty if none is."""
         told: list[str] = []

@@ -99,6 +99,9 @@ __all__ = [
     "SERVED_BYTES_AT_ONCE",
     "SERVED_BYTES_A_SECOND",
     "SERVE_COUNT_MAX",
+    "STATE_BYTES_MAX",
+    "STATE_SHARE",
+    "STATE_TURNS",
     "TEXT_BYTES_MAX",
     "TOPICS_SAID_MAX",
     "TURN_BYTES_MAX",
@@ -194,6 +197,17 @@ streaming in is hardly held up."""
 
 INDEX_PIECE: Final = 512
 """Commits of one row of the index of a log: some 10 ms to write, 2 to read."""
+
+STATE_TURNS: Final = 256
+"""Turns that are folded again rather than stored: a few ms, about what a small row costs."""
+
+STATE_SHARE: Final = 16
+"""A state is stored when a part of all its turns, one in so many, is new: to make one costs a
+tenth of folding all, so storing costs at most twice what folding what is new did."""
+
+STATE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bytes of a folded state that is stored, before it is packed: some ten million turns; a larger
+one is folded anew. It bounds what a damaged row can have unpacked."""
 
 ANNOUNCE_TAGS_MAX: Final = 1024
 """Topics in one announcement; more are sent in further ones."""

@@ -37,6 +37,7 @@ __all__ = [
     "PERSON_SHAPE",
     "PERSON_SIGHTING",
     "PERSON_SIGNATURE",
+    "PERSON_STATE",
     "PERSON_TAG",
     "PERSON_TIE",
     "PERSON_TOPIC",
@@ -116,6 +117,9 @@ PERSON_ACTOR: Final = b"comity/actor"
 PERSON_PAIRED: Final = b"comity/paired"
 """Seed of the invite that two agreed on by a short code, from the key of CPace."""
 
+PERSON_STATE: Final = b"comity/state"
+"""Of the commits that a stored state stands for."""
+
 PERSON_PAIRING: Final = b"comity/pairing"
 """Proof that a side of a pairing knew the code, from the same key."""
 
@@ -152,6 +156,7 @@ PERSONS: Final = (
     PERSON_ACTOR,
     PERSON_PAIRED,
     PERSON_PAIRING,
+    PERSON_STATE,
 )
 """All of them; pairwise different."""
 

@@ -163,6 +163,7 @@ class Host:
         found: dict[Table, Rows] = {
             table: self._store.read(table, b"", b"\xff" * 80, _ROWS_ALL)
             for table in Table
+            if table is not Table.STATE  # read when it is wanted
             if table not in READ_LATER
         }
         self._perform(self._core.start(found, self._clock.moment(), copied=copied))

@@ -17,7 +17,6 @@ Source: ARCHITECTURE 'Who owns what'; PROTOCOL section 2 'Beats and drafts'.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
@@ -40,7 +39,9 @@ from comity.node.draft import Draft
 from comity.node.effects import Release, Table
 from comity.node.indexing import Indexing
 from comity.node.journal import Journal
+from comity.node.offering import Hold, Offer, gathered
 from comity.node.step import Rows, Step
+from comity.node.stored import Frozen, Stored
 
 __all__ = ["Beats", "Phase"]
 
@@ -60,27 +61,6 @@ class Phase(Enum):
     AWAKE = "awake"
 
 
-@unique
-class _Hold(Enum):
-    """Whether the cell waits because something is being decided."""
-
-    NONE = 0
-    KEPT = 1
-    OVER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """A fold under way: what becomes true when the cell has applied it."""
-
-    fed: int
-    flips: dict[Place, bool]
-    restood: bool
-    bound: int
-    last: bool
-    hold: bool
-
-
 class Beats:
     """The drafts and folds of one actor."""
 
@@ -93,6 +73,7 @@ class Beats:
         "_fed",
         "_flips",
         "_frontier",
+        "_frozen",
         "_generation",
         "_hold",
         "_indexing",
@@ -108,6 +89,7 @@ class Beats:
         "_rows",
         "_sealed_at",
         "_sealed_serial",
+        "_stored",
     )
 
     def __init__(self, journal: Journal, indexing: Indexing) -> None:
@@ -117,6 +99,7 @@ class Beats:
         """
         self._journal = journal
         self._indexing = indexing
+        self._stored = Stored(journal)
         self._phase = Phase.ASLEEP
         self._draft: Draft | None = None
         self._rows = 0
@@ -132,14 +115,15 @@ class Beats:
         self._fed = 0
         self._sealed_serial = 0
         self._role: Role | None = None
-        self._offer: _Offer | None = None
+        self._offer: Offer | None = None
         self._reading = False
+        self._frozen: Frozen | None = None
         self._recent: dict[int, tuple[bytes, ...]] = {}
         self._bound: list[Binding] = []
         self._own: dict[int, None] = {}
         self._flips: dict[Place, bool] = {}
         self._restood = False
-        self._hold = _Hold.NONE
+        self._hold = Hold.NONE
         self._decisions: list[Callable[[Step], None]] = []
         self._frontier: list[int] = self._journal.visibility.heads(range(self._durable))
 
@@ -163,14 +147,14 @@ class Beats:
             and not self._reading
             and not self._flips
             and not self._decisions
-            and self._hold is _Hold.NONE
+            and self._hold is Hold.NONE
             and self._fed == len(self._journal.graph)
         )
 
     @property
     def deadline(self) -> Instant | None:
-        """When `tick` is due: to seal the open draft once it is durable, or to merge heads."""
-        return earliest(self._beat_over, self._merge_due)
+        """When `tick` is due: to seal a draft that is durable, to merge heads, to store."""
+        return earliest(earliest(self._beat_over, self._merge_due), self._stored.deadline)
 
     @property
     def _beat_over(self) -> Instant | None:
@@ -195,13 +179,22 @@ class Beats:
         assert self._draft is None
         self._phase = Phase.LOADING
         self._generation += 1
-        self.feed(step)
+        self._reading = True
+        generation = self._generation
+
+        def arrived(later: Step, frozen: Frozen | None) -> None:
+            if generation == self._generation:
+                self._reading, self._frozen = False, frozen
+                self.feed(later)
+
+        self._stored.read(step, self._durable, arrived)
 
     def sleep(self, step: Step) -> None:
         """Take leave of the cell: seal what it left; the log itself is the frontier again."""
         self.seal(step)
         self._phase = Phase.ASLEEP
         self._generation += 1
+        self._stored.forget()
         decisions = self._decisions
         self._forget()
         for decision in decisions:
@@ -233,13 +226,13 @@ class Beats:
     def _decide(self, step: Step) -> None:
         """Make the decisions, and let the cell go on when they are durable."""
         decisions, self._decisions = self._decisions, []
-        generation, self._hold = self._generation, _Hold.KEPT
+        generation, self._hold = self._generation, Hold.KEPT
         for decision in decisions:
             decision(step)
 
         def durable(later: Step) -> None:
             if generation == self._generation:
-                self._hold = _Hold.OVER
+                self._hold = Hold.OVER
                 self.feed(later)
 
         step.when_durable(durable)
@@ -299,11 +292,13 @@ class Beats:
             self.tick(step)
 
     def tick(self, step: Step) -> None:
-        """Seal the draft if its beat is over, merge heads; safe to call at any time."""
+        """Seal the draft if its beat is over, merge heads, store; safe to call at any time."""
         over = self._beat_over
         if over is not None and over <= step.instant:
             self.seal(step)
         self._merge_heads(step)
+        if self._stored.tick(step):
+            self.feed(step)
         step.touch(self._journal.topic)
 
     def _merge_heads(self, step: Step) -> None:
@@ -429,6 +424,7 @@ class Beats:
             for commit in range(first, self._durable):
                 self._extend(commit)
         else:
+            self._stored.grown(self._durable, step)
             self.feed(step)
         step.touch(self._journal.topic)
 
@@ -461,6 +457,12 @@ class Beats:
         assert offer is not None
         self._beat += 1
         assert event.beat == self._beat
+        if not event.thawed:
+            self._stored.refuse(step, "it is damaged, or of another version of the class")
+            self.feed(step)
+            return
+        if offer.freeze:
+            self._stored.keep(step, offer.fed, event.frozen)
         fed, self._fed = self._fed, offer.fed
         del self._bound[: offer.bound]
         if self._phase is Phase.LOADING:
@@ -498,36 +500,30 @@ class Beats:
         """Offer the cell what it has not seen, unless it is still busy with an offer."""
         if self._phase is Phase.ASLEEP or self._offer is not None or self._reading:
             return
-        if self._hold is _Hold.KEPT:
+        if self._hold is Hold.KEPT:
             return
         loading = self._phase is Phase.LOADING
         role = self._journal.role
         news = self._fed < self._durable or self._flips or len(self._bound) >= _BOUND_MAX
-        held = self._decisions or self._hold is _Hold.OVER
+        news = news or (self._stored.wanted and self._durable == len(self._journal.graph))
+        held = self._decisions or self._hold is Hold.OVER
         if not (news or loading or held or role is not self._role):
             return
         self.seal(step)  # first: what is about to be fed may be our own draft, sealed elsewhere
-        commits: list[FoldCommit] = []
-        stop = min(self._durable, self._fed + _FOLD_COMMITS_MAX)
-        hide: list[tuple[int, int]] = []
-        for commit in range(self._fed, stop):
-            if commit in self._own:
-                continue
-            turns = self._recent.get(commit)
-            if turns is None:
-                self._read(commit, stop, step)
+        if self._frozen is not None:
+            stop = self._frozen[0]
+            commits: list[FoldCommit] = []
+            hide = self._journal.visibility.hidden_among(stop)
+        else:
+            stop = min(self._durable, self._fed + _FOLD_COMMITS_MAX)
+            found = gathered(self._journal, range(self._fed, stop), self._own, self._recent)
+            if isinstance(found, int):
+                self._read(found, stop, step)
                 return
-            hidden = self._journal.visibility.hidden_before(commit)
-            commits.append(
-                FoldCommit(commit, turns, hidden, self._journal.visibility.role_in(commit))
-            )
-            places = [(commit, index) for index in range(len(turns))]
-            hide += [place for place in places if not self._journal.visibility.shows(place)]
-            if not self._journal.effective(commit):
-                hide.append((commit, WHOLE))
+            commits, hide = found
         own_last = self._journal.own_last
         last = stop == self._durable and (own_last is None or own_last < stop or not loading)
-        if loading and not (last or commits):
+        if loading and not (last or commits or self._frozen):
             return  # our own newest commit is on its way to the disk
         self._offer_fold(step, stop, commits, hide, last=last)
 
@@ -545,8 +541,12 @@ class Beats:
             (show if shown else hide).append(turn)
         self._role = self._journal.role
         hold = bool(self._decisions) and last and self._phase is Phase.AWAKE
-        self._offer = _Offer(stop, self._flips, self._restood, len(self._bound), last, hold)
-        self._hold = _Hold.NONE
+        freeze = last and stop == len(self._journal.graph) and self._wants_state(stop)
+        self._offer = Offer(
+            stop, self._flips, self._restood, len(self._bound), last, hold, freeze
+        )
+        frozen, self._frozen = self._frozen, None
+        self._hold = Hold.NONE
         self._flips, self._restood = {}, False
         for commit in range(self._fed, stop):
             self._recent.pop(commit, None)
@@ -565,8 +565,16 @@ class Beats:
                 hold=hold,
                 device=self._journal.device,
                 role=self._role or Role.READER,
+                frozen=None if frozen is None else frozen[1],
+                freeze=freeze,
             )
         )
+
+    def _wants_state(self, stop: int) -> bool:
+        """Whether a cell that shows all commits is asked for its state."""
+        if self._phase is Phase.LOADING:
+            return self._stored.is_far_behind(stop)
+        return self._stored.wanted
 
     def _read(self, first: int, stop: int, step: Step) -> None:
         """Fetch the turns of commits that are only on disk."""

@@ -64,6 +64,7 @@ class Table(StrEnum):
     COMMIT = "commit_log"
     RUN = "run"
     INDEX = "log_index"
+    STATE = "state"
     DRAFT = "draft"
     EPOCH = "epoch_key"
     CURSOR = "cursor"
