@@ -1,10 +1,11 @@
 """Visibility: which turns count, now and in the version that a commit was made on.
 
 Owns: the one answer to what is hidden, whatever hides it: a removal (`authority`) or an undo
-(`undos`). May not know: what turns say, cells, keys.
+(`undos`), or another turn of the same cause (`causes`). May not know: what turns say, cells,
+keys.
 
-    visible(turn, V) = its commit is effective or adopted in V, and no undo in force in V
-                       names it
+    visible(turn, V) = its commit is effective or adopted in V, no undo in force in V names it,
+                       and it wins its cause in V
 
 Source: PROTOCOL section 2; decisions 10 and 17.
 """
@@ -15,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from comity.authority.authority import Authority
+from comity.authority.causes import Causes, Verify
 from comity.authority.claim import Change, Claim, Standing
 from comity.authority.undos import Place, Undos
-from comity.base.ids import DeviceId, short
+from comity.base.ids import DeviceId, Topic, short
 from comity.log.entries import Role, TurnEntry, UndoEntry
 from comity.log.graph import Graph
 from comity.log.inner import Inner
@@ -33,19 +35,23 @@ WHOLE: Final = -1
 
 _NOTHING: Final[tuple[Place, ...]] = ()
 
+_Known = tuple[tuple[int, ...], int, tuple[Place, ...], tuple[Place, ...]]
+"""What was found of a version: hidden commits, undos, lost causes; and what all that hides."""
+
 
 class Visibility:
     """What counts in one actor's log."""
 
-    __slots__ = ("_authority", "_graph", "_hidden", "_visible", "undos")
+    __slots__ = ("_authority", "_graph", "_hidden", "_visible", "causes", "undos")
 
-    def __init__(self, graph: Graph) -> None:
-        """Begin before the genesis."""
+    def __init__(self, graph: Graph, topic: Topic, verify: Verify) -> None:
+        """Begin before the genesis. verify: checks signatures of hand-overs."""
         self._graph = graph
+        self.causes = Causes(graph, topic, verify)
         self._authority: Authority | None = None
         self.undos = Undos(graph, graph.author_of)
         self._visible: list[bool] = []
-        self._hidden: tuple[tuple[int, ...], int, tuple[Place, ...]] = ((), 0, _NOTHING)
+        self._hidden: _Known = ((), 0, _NOTHING, _NOTHING)
 
     @property
     def authority(self) -> Authority | None:
@@ -71,17 +77,21 @@ class Visibility:
         entries = [each for each in inner.entries if isinstance(each, UndoEntry)]
         is_admin = bool(entries) and authority.role_under(claim.auth) is Role.ADMIN
         undos.enter(claim.parents, claim.author, entries, turns=turns, is_admin=is_admin)
+        rivals = self.causes.enter(index, claim.parents, claim.author, inner.entries)
         moved = (*change.hidden, *change.shown)
-        if not moved and not entries:
+        if not moved and not entries and not rivals:
             self._visible.append(change.standing.visible)
             return change, ()
-        touched: dict[Place, None] = {}
+        touched: dict[Place, None] = dict.fromkeys(rivals)
         for commit in moved:
             touched.update(dict.fromkeys(self._turns(commit)))
+            touched.update(dict.fromkeys(self.causes.rivals_of(commit)))
         for commit in (*moved, index):
             touched.update(dict.fromkeys(undo.turn for undo in undos.made_in(commit)))
-        before = {place: self.shows(place) for place in touched}
-        self._visible.append(change.standing.visible)
+        self._visible.append(False)
+        # Its own turns are shown to whoever made them, until this says otherwise.
+        before = {place: place[0] == index or self.shows(place) for place in touched}
+        self._visible[index] = change.standing.visible
         undos.count(index, counts=change.standing.visible)
         for commits, counts in ((change.hidden, False), (change.shown, True)):
             for commit in commits:
@@ -104,7 +114,12 @@ class Visibility:
 
     def shows(self, turn: Place) -> bool:
         """Tell whether a turn is visible now."""
-        return self._visible[turn[0]] and not self.undos.hides(turn)
+        visible = self._visible
+        return (
+            visible[turn[0]]
+            and not self.undos.hides(turn)
+            and not self.causes.hides(turn, visible)
+        )
 
     def hidden_count(self) -> int:
         """Return the number of quarantined commits. Linear: for status, not for hot paths."""
@@ -126,14 +141,16 @@ class Visibility:
         assert self._authority is not None
         commits = self._authority.hidden_in(heads)
         bits = self.undos.held(heads)
-        known, known_bits, turns = self._hidden
-        if commits is not known or bits != known_bits:
+        lost = self.causes.hidden_in(heads, commits)
+        known, known_bits, known_lost, turns = self._hidden
+        if commits is not known or bits != known_bits or lost != known_lost:
             found = dict.fromkeys([turn for each in commits for turn in self._turns(each)])
             found.update(dict.fromkeys([(each, WHOLE) for each in commits]))
             if bits:
                 found.update(dict.fromkeys(self.undos.hidden_in(bits, commits)))
+            found.update(dict.fromkeys(lost))
             turns = tuple(sorted(found))
-            self._hidden = commits, bits, turns
+            self._hidden = commits, bits, lost, turns
         return turns
 
     def hidden_among(self, count: int) -> list[Place]:
@@ -146,12 +163,17 @@ class Visibility:
         return list(found)
 
     def undone_why(self, commit: int) -> str:
-        """Say which turns of a commit are undone, and where; empty if none is."""
+        """Say which turns of a commit are undone or lost their cause; empty if none is."""
         told: list[str] = []
         for undo in self.undos.all:
             if undo.turn[0] == commit and self.undos.in_force(undo):
                 where = short(self._graph.id_of(undo.commit))
                 told.append(f" Turn {undo.turn[1]} of it is undone, by {where}.")
+        told += [
+            f" Turn {turn[1]} of it is hidden: {self.causes.why(turn)}."
+            for turn in self._turns(commit)
+            if self.causes.hides(turn, self._visible)
+        ]
         return "".join(told)
 
     def heads(self, commits: Iterable[int]) -> list[int]:

@@ -110,7 +110,7 @@ class Journal:
         self._hand = hand
         self._on_insert = on_insert
         self._prekeys = Prekeys()
-        self.visibility = Visibility(self.graph)
+        self.visibility = Visibility(self.graph, topic, hand.crypto.verify)
 
     # What the log says
 
