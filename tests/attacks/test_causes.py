@@ -12,7 +12,16 @@ from comity.log.build import SealedCommit
 from comity.log.entries import Cause, TurnEntry
 from comity_chaos.sim import Sim, SimRef
 from tests.attacks.attacker import Attacker, accomplice, stage
-from tests.attacks.claims import agree, always, attack, both, claim, enter, lines
+from tests.attacks.claims import (
+    agree,
+    always,
+    attack,
+    both,
+    claim,
+    enter,
+    journal_of,
+    lines,
+)
 from tests.node.ledger import Ledger
 
 _SEED = bytes([77]) * 32
@@ -115,9 +124,10 @@ def test_27_of_a_message_that_was_handed_over_the_original_counts(
     with attack(defended=defended, breaks=breaks), stage(273) as (sim, refs, mallory):
         trent = accomplice(sim, refs[0], refs, "trent")
         cause = sent_to(trent, 1)
+        second = answer(mallory, "handed", handed(cause, mallory))
         made = {
             "original": (trent, answer(trent, "original", cause)),
-            "handed": (mallory, answer(mallory, "handed", handed(cause, mallory))),
+            "handed": (mallory, second),
         }
         who, commit = made.pop(first)
         who.push(refs[0], [who.sent(commit)])
@@ -127,6 +137,11 @@ def test_27_of_a_message_that_was_handed_over_the_original_counts(
         who.push(refs[1], [who.sent(commit)])
         agree(sim, refs)
         claim(shown(refs) == [["original"]] * 3, f"one effect is left: {shown(refs)}")
+        for ref in refs:  # what a stored state is brought up to date by says the same
+            journal = journal_of(ref)
+            hidden = journal.visibility.hidden_among(len(journal.graph))
+            ids = [journal.graph.id_of(commit) for commit, _ in hidden]
+            claim(ids == [second.id], "one effect is left, of a stored state as well")
         reload(sim, refs[1])
         agree(sim, refs)
         claim(shown(refs) == [["original"]] * 3, f"one effect is left: {shown(refs)}")

@@ -160,6 +160,10 @@ class Causes:
         key = self._key_of[turn]
         return key is None or any(counts[each[0]] for each in self._answers[key].originals)
 
+    def hidden_among(self, count: int, counts: Sequence[bool]) -> list[Place]:
+        """Return the turns of the first commits that are hidden now. counts: as in `hides`."""
+        return [t for t in self._key_of if t[0] < count and self.hides(t, counts)]
+
     def hidden_in(self, heads: Sequence[int], hidden: Sequence[int]) -> tuple[Place, ...]:
         """Return the turns that are hidden in a version, each once.
 

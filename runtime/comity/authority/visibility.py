@@ -159,6 +159,7 @@ class Visibility:
         found = dict.fromkeys([turn for commit in whole for turn in self._turns(commit)])
         undone = [undo.turn for undo in self.undos.all if undo.turn[0] < count]
         found.update(dict.fromkeys([turn for turn in undone if self.undos.hides(turn)]))
+        found.update(dict.fromkeys(self.causes.hidden_among(count, self._visible)))
         found.update(dict.fromkeys([(commit, WHOLE) for commit in whole]))
         return list(found)
 
