@@ -1,4 +1,4 @@
-"""Attacks on live nodes: real keys, SQLite, gRPC. PROTOCOL 12: 4*, 6*, 19*, 20*, 21*.
+"""Attacks on live nodes: real keys, SQLite, gRPC. PROTOCOL 12: 4*, 6*, 19*, 20*, 21*, 24*.
 
 Mallory takes the keys of a member out of his own store and speaks real sessions with them.
 """
@@ -16,17 +16,20 @@ import pytest
 
 from comity import Node, Ref
 from comity.base.errors import Reason
-from comity.base.ids import CommitId
+from comity.base.ids import CommitId, Topic
 from comity.base.limits import (
     FRAME_BYTES_MAX,
+    MAIL_BURST,
     ORPHANS_BYTES_MAX,
     ORPHANS_COUNT_MAX,
     RECONCILE_MESSAGES_MAX,
 )
 from comity.cli.demo.attack import Mallory
 from comity.cli.demo.visit import Visit
+from comity.crypto.keys import Identity
 from comity.crypto.noise import CipherState
-from comity.drivers.system import SystemClock
+from comity.crypto.sodium import Sodium
+from comity.drivers.system import SystemClock, SystemEntropy
 from comity.log import inner as inner_module
 from comity.log.build import SealedCommit, make_commit
 from comity.log.entries import UnknownEntry
@@ -36,8 +39,12 @@ from comity.log.sealed import clear_data, commit_id
 from comity.node import orphans as orphans_module
 from comity.node.effects import Report
 from comity.node.links import Links
+from comity.node.mailboxes import MailboxKeeper
+from comity.protocol.capability import parse_link
+from comity.protocol.route import Writer, post_id
+from comity.protocol.session import Endpoint
 from comity.wire.codec import ProtobufCodec
-from comity.wire.records import Commit, Commits, Peers, Reconcile, Since, Summary
+from comity.wire.records import Commit, Commits, Peers, Post, Posted, Reconcile, Since, Summary
 from tests.attacks.claims import always, attack, both, claim
 from tests.attacks.layouts import OUTER, inner_layouts
 from tests.node.ledger import Ledger
@@ -381,3 +388,71 @@ def test_21_lying_summaries(town: Town, tmp_path: Path) -> None:
         _until(lambda: set(_LIES) <= set(_lines(ref)))
         ref.tell(Ledger.enter, "reformed", 1)
         _until(lambda: all("reformed" in _lines(each) for each in town.refs))
+
+
+# Mailboxes of a relay
+
+
+def _stranger(relay: Node) -> Visit:
+    """Call on a relay as a device that nobody knows."""
+    crypto, entropy = Sodium(), SystemEntropy()
+    endpoint = Endpoint(
+        crypto=crypto,
+        entropy=entropy,
+        identity=Identity(crypto, entropy.draw(32)),
+        static_secret=entropy.draw(32),
+    )
+    assert relay.address is not None
+    return Visit(endpoint, Topic(bytes(32)), relay.address, relay.device)
+
+
+def _flood(relay: Node, writer: Writer, seed: Writer, count: int) -> list[Posted]:
+    """Leave mails that nobody can open; return the answers. seed: what signs them."""
+    with _stranger(relay) as visit:
+        assert visit.until(lambda: bool(visit.frames), _SECONDS)
+        for number in range(count):
+            sealed = number.to_bytes(8, "big") * 64
+            signature = seed.sign(relay.device, post_id(sealed))
+            visit.say(Post(writer.mailbox, sealed, signature))
+
+        def answers() -> list[Posted]:
+            return [each for each in visit.heard if isinstance(each, Posted)]
+
+        visit.until(lambda: len(answers()) == count, 10)
+        return answers()
+
+
+@both
+def test_24_floods_of_a_live_relay(
+    tmp_path: Path, *, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the key nothing is kept; with it a few; and the mailbox works on."""
+    if not defended:
+        monkeypatch.setattr(MailboxKeeper, "_check", always(answer=None))
+    breaks = "a few of a flood are kept"
+    with (
+        attack(defended=defended, breaks=breaks),
+        Node(tmp_path / "relay", insecure_store=True, relay=True) as relay,
+    ):
+        relays = [str(relay.address)]
+        with Node(tmp_path / "there", insecure_store=True, relays=relays) as there:
+            link = there.create(Ledger).link()
+            _until(lambda: relay.status().mail.mailboxes == 1)
+        route = parse_link(link).route
+        assert route is not None
+        writer = Writer(Sodium(), parse_link(link).device, route.seed)
+        wrong = Writer(Sodium(), parse_link(link).device, bytes(32))
+        assert _flood(relay, writer, wrong, 30) == []
+        claim(relay.status().mail.mails == 0, "without the key nothing is kept")
+        answers = _flood(relay, writer, writer, 200)
+        kept = relay.status().mail.mails
+        claim(MAIL_BURST <= kept <= MAIL_BURST + 10, f"a few of a flood are kept: {kept}")
+        refused = [each for each in answers if each.refusal is not None]
+        claim(len(refused) == len(answers) - kept, "and each of the others is refused")
+        claim({each.refusal for each in refused} == {Reason.RATE}, "with a reason")
+        with Node(tmp_path / "here", insecure_store=True, listen=None) as here:
+            here.ref(Ledger, link).send(Ledger.enter, "line", 1)
+            with Node(tmp_path / "there", insecure_store=True, relays=relays) as there:
+                hers = there.open(Ledger)
+                _until(lambda: "line" in _lines(hers))
+                _until(lambda: relay.status().mail.mails == 0)
