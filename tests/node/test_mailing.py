@@ -110,6 +110,31 @@ def test_relays_of_others_are_hung_up_on_when_there_is_nothing_to_leave() -> Non
         assert far.unsent == 1
 
 
+def test_a_relay_that_is_called_for_mail_may_become_one_of_ours() -> None:
+    """It is called as such from then on, and takes the mail that waits all the same."""
+    with Sim(seed=14, nodes=2) as sim:
+        far = PostOffice(sim, relays=1, replies=0)
+        far.off(far.there)
+        sim.world.crash(far.relays[0], kept=10**6)
+        far.post("take", "milk", 1)
+        sim.run(3)
+        assert far.here.core is not None
+        desk = far.here.core._desk
+        assert desk is not None
+        address = far.relays[0].address
+        far.command(far.here, partial(commands.UseRelay, address=address))
+        sim.world.start(far.relays[0])
+        sim.run(90)
+        assert [link.purpose for link in desk.links.open] == [Purpose.RELAY]
+        assert far.lying() == 1
+        far.command(far.here, partial(commands.ForgetRelay, address=address))
+        far.post("take", "eggs", 1)
+        sim.run(10)
+        assert [link.purpose for link in desk.links.open] == [Purpose.POST]
+        assert far.lying() == 2
+        far.check()
+
+
 def test_one_of_two_relays_is_enough() -> None:
     """One is off, and loses its disk; the other one delivers."""
     with Sim(seed=5, nodes=2) as sim:

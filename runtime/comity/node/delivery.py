@@ -386,7 +386,7 @@ class Delivery:
         self.acknowledged(edge, envelope.ack, step)
         if not fresh:
             self._acknowledge(edge, step, again=True)
-            if envelope.last <= edge.acknowledged:
+            if envelope.last <= edge.acknowledged and self._links.to(sender) is None:
                 edge.is_asked_again = True
                 self.mailing.attend(edge, step)
         return True

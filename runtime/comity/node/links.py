@@ -196,6 +196,8 @@ class Links:
 
     def keep(self, address: str, device: DeviceId | None, purpose: Purpose, step: Step) -> None:
         """Keep a link to this address from now on; knowing it already is fine."""
+        if purpose is Purpose.RELAY:
+            self.forget(address, step, Purpose.POST)  # it serves for mail as well
         if device != self._endpoint.identity.device:
             self._dialer.add(address, device, purpose, step.instant)
             self._call(step)
