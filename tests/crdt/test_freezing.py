@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from comity.base.canonical import Malformed
 from comity.crdt.descriptor import FieldOptions
 from comity.crdt.freezing import Freezer, Thawer
+from comity.crdt.list_view import List
+from comity.crdt.rules import Owner, Role
 from comity.crdt.schema import Schema
-from comity.crdt.state import State
+from comity.crdt.state import ChangeKind, State
+from comity.crdt.text.marks import Mark
 from comity.crdt.upgrade import Upgrade
-from comity.crdt.views import Register
+from comity.crdt.views import Map, Register
 from tests.crdt import histories, nested_histories
 from tests.crdt.histories import Step, play, steps
 from tests.crdt.nested_histories import World, expected, plain, scripts
@@ -132,6 +135,124 @@ def test_random_histories_at_length(kind: str) -> None:
     for seed in range(20_000):
         chance = Random(f"frozen {kind} {seed}")
         meet(script_of(kind, chance), chance, aside=seed % 2 == 1)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_marks_go_on_as_they_were(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is bold, and grows, is so after thawing, whoever types or marks there later."""
+    perform = histories.perform
+
+    def marking(board: histories.Board, action: histories.Action) -> bool:
+        verb, key, number = action
+        if verb != "mark":
+            return perform(board, action)
+        start = number % (len(board.note) + 1)
+        name = "bold" if key == "a" else "link"
+        board.note.mark(start, min(start + 2, len(board.note)), Mark(name, grows=number > 2))
+        return True
+
+    monkeypatch.setattr(histories, "perform", marking)
+    chance = Random(f"marks {seed}")
+    script: list[Step] = []
+    for _ in range(40):
+        author, other = chance.randrange(3), chance.randrange(3)
+        done: list[histories.Action] = [
+            (chance.choice(("type", "type", "mark", "erase")), chance.choice("ab"), number)
+            for number in (chance.randint(1, 3), chance.randint(1, 4))
+        ]
+        turn: Step = ("turn", author, done)
+        script += [turn, chance.choice([("sync", author, other), ("look", author, other)])]
+    places = [chance.randrange(4) == 0 for _ in script]
+    usual = play(script, lambda _: None)
+    left = iter(places)
+    stored = play(script, lambda replica: renew(replica) if next(left) else None)
+    for one, other_one in zip(usual.replicas, stored.replicas, strict=True):
+        for replica in (one, other_one):
+            replica.order.bound = len(replica.order.turns)
+        assert one.board.note.spans() == other_one.board.note.spans()
+        assert one.observed() == other_one.observed()
+
+
+class Ruled(histories.Order):
+    """An order in which the first author is an admin."""
+
+    def role(self, turn: int) -> int:
+        """Return his role."""
+        return 1 if self.turns[turn].author else 2
+
+
+RULED = Schema.from_hints(
+    "Ruled",
+    {"items": Map[str, int], "title": Register[str], "row": List[str]},
+    {each: FieldOptions(rule=Owner | Role("admin")) for each in ("items", "title", "row")},
+)
+
+
+class RuledBoard:
+    """An actor whose entries belong to who wrote them."""
+
+    items: Map[str, int]
+    title: Register[str]
+    row: List[str]
+
+    def __init__(self, state: State) -> None:
+        self._comity_cell = self
+        self.comity_state = state
+
+
+RULED.install(RuledBoard)
+
+
+def ruled_turns(order: Ruled) -> list[bytes]:
+    """Return turns of three authors: who owns what is decided by who wrote it first."""
+    made: list[bytes] = []
+    source = State(RULED, order)
+    board = RuledBoard(source)
+    source.role = 2
+
+    def turn(author: int, key: str, number: int, *, publish: bool = False) -> None:
+        source.begin(len(made))
+        if publish:
+            source.publish_rules()
+        else:
+            board.items[key] = number
+            board.title = f"{author}{number}"
+            if board.row:
+                board.row[0] = f"{author}{number}"
+            else:
+                board.row.append(key)
+        serial = len(made)
+        made.append(source.commit())
+        past = frozenset(range(serial))
+        order.turns.append(histories.Turn(serial, author, serial, past, made[-1]))
+        order.bound = len(made)
+
+    turn(1, "a", 1)
+    turn(0, "", 0, publish=True)
+    for number, author in enumerate((1, 2, 0, 1, 2, 0, 2, 1)):
+        turn(author, "ab"[number % 2], number)
+    return made
+
+
+@pytest.mark.parametrize("stop", range(1, 10))
+def test_who_owns_an_entry_is_kept(stop: int) -> None:
+    """Rules in force, and whose an entry is that an admin wrote over, are as they were."""
+    order = Ruled()
+    turns = ruled_turns(order)
+    usual = State(RULED, order)
+    changes = [change for turn, each in enumerate(turns) for change in usual.fold(turn, each)]
+    kinds = {change.kind for change in changes}
+    assert kinds == {ChangeKind.WRITTEN, ChangeKind.REFUSED}
+    state = State(RULED, order)
+    found = [c for turn, each in enumerate(turns[:stop]) for c in state.fold(turn, each)]
+    state = thawed(frozen(state), RULED, order)
+    for turn, each in enumerate(turns[stop:], start=stop):
+        found += state.fold(turn, each)
+    assert found == changes
+    assert state.rules == usual.rules
+    assert state.encode_state() == usual.encode_state()
+    assert frozen(state) == frozen(usual)
+    state.check()
 
 
 def busy() -> tuple[histories.Replica, bytes]:

@@ -226,6 +226,18 @@ def test_a_crash_after_any_event_leaves_a_state_that_opens() -> None:
     assert opened > 3
 
 
+def test_who_never_rests_is_stored_too() -> None:
+    """A turn each half second, for ever: what has to be folded again stays a part of all."""
+    with Sim(seed=14, nodes=1) as sim:
+        (ref,) = sim.share(Ledger)
+        rows: dict[bytes, None] = {}
+        for number in range(120):
+            ref.tell(Ledger.enter, f"n{number}", number)
+            sim.run(0.5)
+            rows.update(dict.fromkeys([row for _, row in ref.node.disk.table(Table.STATE)]))
+        assert 2 <= len(rows) <= 120 // TURNS
+
+
 def test_turn_ids_stay_what_they_were() -> None:
     """What was stored is named as before: an old turn can be undone after opening."""
     with Sim(seed=13, nodes=2) as sim:

@@ -23,7 +23,7 @@ from typing import Final
 from comity.base.clock import Instant, after
 from comity.base.errors import Rejected
 from comity.base.ids import ID_BYTES, CommitId
-from comity.base.limits import COLD_BACKLOG, COLD_WAIT, STATE_SHARE, STATE_TURNS
+from comity.base.limits import COLD_WAIT, STATE_SHARE, STATE_TURNS
 from comity.crypto.hashing import PERSON_STATE, blake2b
 from comity.crypto.port import NONCE_LONG_BYTES
 from comity.log.seal import ContentKey, open_sealed, seal
@@ -33,6 +33,10 @@ from comity.node.journal import Journal
 from comity.node.step import Rows, Step
 
 __all__ = ["Frozen", "Stored"]
+
+_PATIENCE: Final = 4
+"""So many times what is worth storing, and no pause is waited for: who never rests has a
+quarter of all turns to fold at most."""
 
 _MAGIC: Final = 0xC5
 _VERSION: Final = 1
@@ -100,7 +104,7 @@ class Stored:
         behind = self._count(durable) - self._kept
         if self._refused or self.wanted or behind < self._least:
             return
-        if self._due is None or behind < max(COLD_BACKLOG, STATE_SHARE * self._least):
+        if self._due is None or behind < _PATIENCE * self._least:
             self._due = after(step.instant, COLD_WAIT)
             step.touch(self._journal.topic)
 
