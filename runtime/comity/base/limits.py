@@ -16,6 +16,9 @@ __all__ = [
     "ACCEPTED_COUNT_MAX",
     "ANNOUNCE_TAGS_MAX",
     "BEAT_MAX",
+    "BLOB_AHEAD_MAX",
+    "BLOB_BYTES_MAX",
+    "BLOB_LEAF_BYTES",
     "CHAIN_MAX",
     "COLD_BACKLOG",
     "COLD_PIECE",
@@ -245,6 +248,17 @@ KEY_ASK_WAIT_MAX: Final = Duration(5 * MINUTE)
 
 VALUE_BYTES_MAX: Final = 64 * 1024
 """One encoded value in a field or a message: larger things are attachments."""
+
+BLOB_LEAF_BYTES: Final = 64 * 1024
+"""Bytes of an attachment in one piece: four share a message; half doubles the ids, twice is
+felt on a slow line before anything else gets through."""
+
+BLOB_BYTES_MAX: Final = 64 * 1024**3
+"""Bytes of one attachment, 64 GiB: what two levels of ids above the pieces reach."""
+
+BLOB_AHEAD_MAX: Final = 16
+"""Pieces of an attachment that are held or asked for ahead of its reader: 1 MiB, which fills
+a line of 100 Mbit/s at 80 ms; half would wait, twice is memory for every reader."""
 
 PEERS_RECORD_MAX: Final = 256
 """Peer addresses in one record: several times the members of a full mesh."""

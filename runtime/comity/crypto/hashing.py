@@ -15,6 +15,7 @@ from typing import Final
 __all__ = [
     "PERSONS",
     "PERSON_ACTOR",
+    "PERSON_BLOB",
     "PERSON_BYTES_MAX",
     "PERSON_COMMIT",
     "PERSON_DIGEST",
@@ -29,6 +30,7 @@ __all__ = [
     "PERSON_NONCE",
     "PERSON_PAIRED",
     "PERSON_PAIRING",
+    "PERSON_PIECE",
     "PERSON_PSK",
     "PERSON_RANGE",
     "PERSON_REF",
@@ -129,7 +131,15 @@ PERSON_MAIL: Final = b"comity/mail"
 PERSON_MAILBOX: Final = b"comity/mailbox"
 """Name of a mailbox at relays, and the seed of the key that writes to it."""
 
+PERSON_PIECE: Final = b"comity/piece"
+"""Id of a sealed piece of a blob, of topic || piece."""
+
+PERSON_BLOB: Final = b"comity/blob"
+"""Nonce of a piece of a blob, keyed with the key of the blob."""
+
 PERSONS: Final = (
+    PERSON_PIECE,
+    PERSON_BLOB,
     PERSON_COMMIT,
     PERSON_TOPIC,
     PERSON_NONCE,
