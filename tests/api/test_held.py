@@ -176,6 +176,22 @@ def test_a_ref_that_this_device_gave_and_closed_is_not_opened(
     assert node.open(Worker).ask(Worker.work, "x").get(timeout=20) == 1
 
 
+def test_a_ref_in_a_field_outlives_the_node(tmp_path: Path) -> None:
+    """After a restart it is read from the log, and finds the actor once that is open."""
+    with Node(tmp_path / "a", insecure_store=True) as node:
+        boss, worker = node.create(Boss), node.create(Worker)
+        boss.ask(Boss.hire, worker).get(timeout=20)
+        held = helper_of(boss)
+    with Node(tmp_path / "a", insecure_store=True) as node:
+        again = node.open(Boss)
+        assert helper_of(again) == held
+        with pytest.raises(UsageError, match="not open here"):
+            again.ask(Boss.delegate, "x").get(timeout=20)
+        opened = node.open(Worker)
+        assert again.ask(Boss.delegate, "x").get(timeout=20) == 5
+        assert node.follow(helper_of(again)) is opened
+
+
 def test_what_is_no_ref_of_that_actor_is_refused(pair: tuple[Node, Node]) -> None:
     """Neither other actors, nor other values, nor None where it was not declared."""
     node = pair[0]
