@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
-from comity.base.clock import Instant
+from comity.base.clock import Instant, earliest
 from comity.base.errors import Reason, Rejected
 from comity.base.ids import DeviceId, LinkId
 from comity.base.limits import HALF_OPEN_MAX
@@ -146,9 +146,11 @@ class Links:
         "_dialer",
         "_dirty",
         "_endpoint",
+        "_is_wake_known",
         "_links",
         "_next",
         "_peers",
+        "_wake",
     )
 
     def __init__(self, endpoint: Endpoint, codec: Codec, conversation: Conversation) -> None:
@@ -161,16 +163,23 @@ class Links:
         self._peers: dict[DeviceId, Link] = {}
         self._dirty: dict[LinkId, Link] = {}
         self._next = 2
+        self._wake: Instant | None = None
+        self._is_wake_known = True
 
     @property
     def deadline(self) -> Instant | None:
         """When `tick` is due."""
-        due = self._dialer.deadline
+        if not self._is_wake_known:  # of a thousand sessions few change in a step
+            self._wake = self._earliest()
+            self._is_wake_known = True
+        return earliest(self._dialer.deadline, self._wake)
+
+    def _earliest(self) -> Instant | None:
+        """Return when the first of the sessions has something to do."""
+        due: Instant | None = None
         for link in self._links.values():
-            session = link.session
-            wake = None if session is None else session.deadline
-            if wake is not None and (due is None or wake < due):
-                due = wake
+            if link.session is not None:
+                due = earliest(due, link.session.deadline)
         return due
 
     @property
@@ -225,6 +234,7 @@ class Links:
             if session is None or session.deadline is None:
                 continue
             if session.deadline <= step.instant:
+                self._is_wake_known = False
                 self._follow(link, session.advance(step.instant), step)
         self._call(step)
 
@@ -272,6 +282,7 @@ class Links:
             secret=link.seed,
             secret_for=self._conversation.secret_for if link.inbound else None,
         )
+        self._is_wake_known = False
         for frame in link.session.start():
             step.act(Send(link.id, frame))
 
@@ -294,7 +305,11 @@ class Links:
         """A frame came in."""
         link = self._links.get(event.link)
         if link is not None and link.session is not None:
-            self._follow(link, link.session.receive(event.frame, step.instant), step)
+            wake = link.session.deadline
+            said = link.session.receive(event.frame, step.instant)
+            if link.session.deadline != wake:
+                self._is_wake_known = False
+            self._follow(link, said, step)
 
     def _follow(self, link: Link, events: Sequence[SessionEvent], step: Step) -> None:
         """Do what a session says."""
@@ -395,6 +410,7 @@ class Links:
     def _drop(self, link: Link, why: str, step: Step) -> None:
         if self._links.pop(link.id, None) is None:
             return
+        self._is_wake_known = False
         self._dirty.pop(link.id, None)
         self._dialer.ended(link.id, step.instant)
         if link.peer is not None and self._peers.get(link.peer) is link:
@@ -406,6 +422,7 @@ class Links:
     def check(self) -> None:
         """Assert that peers have open links, and that nobody to be called is forgotten."""
         self._dialer.check()
+        assert not self._is_wake_known or self._wake == self._earliest()
         for peer, link in self._peers.items():
             assert link.peer == peer
             assert self._links.get(link.id) is link
