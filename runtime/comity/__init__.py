@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from comity.actor.errand import RemoteError
     from comity.actor.facet import Facet, Interface, Revoked
     from comity.actor.message import message
+    from comity.actor.reminding import Reminders, Tick
     from comity.actor.supervision import Down, Escalate, Poisonous, Restart, Stop
     from comity.api.changes import Changes
     from comity.api.history import Branch, Difference, Turn
@@ -92,6 +93,7 @@ __all__ = [
     "Ref",
     "Register",
     "Rejected",
+    "Reminders",
     "RemoteError",
     "RemoteRef",
     "Restart",
@@ -103,6 +105,7 @@ __all__ = [
     "Stop",
     "StoreError",
     "Text",
+    "Tick",
     "Tree",
     "TreeNode",
     "Turn",
@@ -148,6 +151,7 @@ _HOMES: Final = {
     "Range": "comity.actor.changes",
     "Reason": "comity.base.errors",
     "Record": "comity.crdt.record",
+    "Reminders": "comity.actor.reminding",
     "Ref": "comity.api.ref",
     "Register": "comity.crdt.views",
     "Rejected": "comity.base.errors",
@@ -162,6 +166,7 @@ _HOMES: Final = {
     "Stop": "comity.actor.supervision",
     "StoreError": "comity.base.errors",
     "Text": "comity.crdt.views",
+    "Tick": "comity.actor.reminding",
     "Tree": "comity.crdt.tree_view",
     "TreeNode": "comity.crdt.tree_view",
     "Turn": "comity.api.history",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, TypeVar, cast
 from comity.actor.awaiting import Foreign, Sleep, Work
 from comity.actor.policy import MailboxPolicy, OnFull
 from comity.actor.randomness import Randomness
+from comity.actor.reminding import Reminders, Tick, entry_of
 from comity.actor.supervision import Down, Supervise
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer, nanoseconds
@@ -193,6 +194,52 @@ class Actor:
         """
         period = nanoseconds(seconds, least=_PERIOD_MIN)
         return self._start_timer(method, (arguments, keywords), period, period)
+
+    def remind(
+        self,
+        name: str,
+        method: Callable[[Tick], Any] | Callable[[], Any],
+        /,
+        *,
+        every: timedelta | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Run a method of this actor as a turn at a time, on one device, over restarts.
+
+        The class has a field for it: `reminders: Reminders`. The method is given a `Tick`, if
+        it takes anything: it says how many beats were missed while nobody was there. Setting
+        the same again changes nothing; a name that is used for something else is set anew.
+
+        every: the period, from now on or from `at` on, a second or more. at: when, with a
+            time zone; without a period it is once.
+        Raises: UsageError if the class has no such field, the method is not one of this very
+            actor, or the times make no sense.
+        """
+        wanted = entry_of(self._own(method).__name__, every, at, self.now)
+        reminders = self._reminders()
+        if not reminders.runner.value:
+            reminders.runner = self.device
+        known = reminders.entries.get(name)
+        is_same = known is not None and at is None and known[::2] == wanted[::2]
+        if known != wanted and not is_same:
+            reminders.entries[name] = wanted
+            reminders.done.pop(name, None)
+        self._comity_cell.look_at_reminders()
+
+    def forget(self, name: str, /) -> bool:
+        """Run a reminder no more; return whether there was one of this name."""
+        reminders = self._reminders()
+        reminders.done.pop(name, None)
+        return reminders.entries.pop(name, None) is not None
+
+    def _reminders(self) -> Reminders:
+        field = self._comity_cell.actor_type.reminders
+        if not field:
+            kind = type(self).__name__
+            raise UsageError(
+                f"{kind} has nowhere to keep reminders: declare a field `reminders: Reminders`"
+            )
+        return cast("Reminders", getattr(self, field))
 
     def child(self, actor_class: type[A], /) -> Ref[A]:
         """Start an actor of this device that lives and ends with this one; return its ref.

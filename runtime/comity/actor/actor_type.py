@@ -18,6 +18,7 @@ from typing import Any, ClassVar, cast
 from comity.actor.actor import Actor
 from comity.actor.changes import REACTS_TO
 from comity.actor.message import Message
+from comity.actor.reminding import Reminders
 from comity.actor.supervision import Supervise
 from comity.base.errors import UsageError
 from comity.crdt.schema import FieldOptions, Schema
@@ -35,7 +36,9 @@ _SERVICES = frozenset(
 class ActorType:
     """A checked actor class. Made once per class by `ActorType.of`."""
 
-    __slots__ = ("_functions", "cls", "methods", "name", "reactions", "schema")
+    __slots__ = (
+        "_functions", "cls", "methods", "name", "reactions", "reminders", "schema",
+    )  # fmt: skip
 
     _made: ClassVar[dict[type[Actor], ActorType]] = {}
 
@@ -55,6 +58,7 @@ class ActorType:
         if wrong:
             raise UsageError(f"{cls.__qualname__} cannot run:\n  " + "\n  ".join(wrong))
         self.schema.install(cls)
+        self.reminders = _reminders(_field_hints(cls))
         self._functions = _message_functions(cls)
         self.reactions = _reactions(cls)
         self.methods: Mapping[str, FunctionType] = dict(self._functions.values())
@@ -179,6 +183,14 @@ def _options(cls: type[Actor]) -> dict[str, FieldOptions]:
         for name, value in vars(base).items()
         if isinstance(value, FieldOptions)
     }
+
+
+def _reminders(hints: Mapping[str, Any]) -> str:
+    """Return the name of the field that keeps reminders, empty if there is none."""
+    found = [name for name, hint in hints.items() if hint is Reminders]
+    if len(found) > 1:
+        raise UsageError(f"{found[0]} and {found[1]} are both Reminders: one keeps them all")
+    return found[0] if found else ""
 
 
 def _message_functions(cls: type[Actor]) -> dict[FunctionType, tuple[str, FunctionType]]:

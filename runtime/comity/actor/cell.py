@@ -33,6 +33,7 @@ from comity.actor.edits import EDIT, RULES, edit_field, publish_rules
 from comity.actor.fold import REFUSED_MAX, BeatClosed, Fold, Folded, TurnEnded
 from comity.actor.message import Message, Outcome
 from comity.actor.places import Places
+from comity.actor.reminding import Reminding
 from comity.actor.restoring import RESTORE, restore_fields
 from comity.actor.surroundings import Surroundings
 from comity.actor.timers import Timer
@@ -93,6 +94,7 @@ class Cell:
         "_own",
         "_phase",
         "_places",
+        "_reminding",
         "_serial",
         "_state",
         "_type",
@@ -128,6 +130,7 @@ class Cell:
         self.silent = _SILENT
         self._handler: Handler | None = None
         self.surroundings = None
+        self._reminding: Reminding | None = None
         self._actor = actor_type.cls()
         setattr(self._actor, _CELL, self)
 
@@ -220,7 +223,19 @@ class Cell:
         """Run `on_start`; it may set plain attributes only."""
         if self._type.reactions:
             self._watching().watch(self._type.reactions)
-        return self._hook(self._actor.on_start)
+        error = self._hook(self._actor.on_start)
+        if error is None and self._type.reminders and self.surroundings is not None:
+            state = self._state
+            self._reminding = Reminding(
+                self._actor, self._type.reminders, lambda: state.may_write
+            )
+            self._reminding.arm(self.surroundings)
+        return error
+
+    def look_at_reminders(self) -> None:
+        """Look at them after this turn: it changed one."""
+        if self._reminding is not None and self.surroundings is not None:
+            self._reminding.arm(self.surroundings)
 
     def stop(self) -> Exception | None:
         """Run `on_stop`."""
