@@ -99,6 +99,8 @@ def main() -> None:
                 ref.tell(Page.edit, at, gone, typed)
 
         _measure(f"automerge-paper, {len(edits)} turns", Page, write)
+    else:
+        print(f"{PAPER} IS NOT HERE: no text was measured")
     _wake(given.actors)
 
 
