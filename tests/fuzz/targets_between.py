@@ -10,12 +10,14 @@ from functools import cache
 from typing import Final
 
 from comity.api.joining import read_invite
-from comity.base.canonical import Malformed
+from comity.base.canonical import Malformed, Reader
 from comity.base.clock import Wall
 from comity.base.endings import Ending
 from comity.base.errors import Rejected, UsageError
 from comity.base.ids import DeviceId, Topic
 from comity.crdt import rules
+from comity.crypto.keys import Identity, KeyPair
+from comity.crypto.symbolic import Symbolic
 from comity.node import rows
 from comity.protocol.capability import RefLink, format_link, parse_link
 from comity.protocol.envelope import (
@@ -28,6 +30,8 @@ from comity.protocol.envelope import (
     decode_envelope,
     encode_envelope,
 )
+from comity.protocol.mail import Mail, Sealer, decode_mail, open_mail
+from comity.protocol.route import Route, decode_route, encode_route
 from tests.fuzz.targets import target
 
 _WORDS: Final = "legal winner thank year wave sausage worth useful legal winner thank yellow"
@@ -65,7 +69,10 @@ def _links() -> list[bytes]:
     device, topic = DeviceId(bytes(range(32))), Topic(bytes(32))
     plain = RefLink(device, topic, bytes(16), ())
     far = RefLink(device, topic, bytes(range(16)), ("127.0.0.1:1", "host.example:65535"))
-    return [format_link(each).encode() for each in (plain, far)]
+    kept = RefLink(
+        device, topic, bytes(16), (), bytes(range(32)), ("relay.example:7400", "b:2")
+    )
+    return [format_link(each).encode() for each in (plain, far, kept)]
 
 
 @target(_links)
@@ -77,6 +84,40 @@ def link(data: bytes) -> object:
     except UsageError as error:
         return error
     assert format_link(found) == "".join(text.split())
+    return None
+
+
+@target(lambda: [encode_route(Route(bytes(32), bytes(range(32)), ("a:1", "b.example:22")))])
+def route(data: bytes) -> object:
+    """Where a peer takes letters: `Rejected`, or the one way to write it."""
+    found = decode_route(data)
+    if isinstance(found, Rejected):
+        return found
+    assert encode_route(found) == data
+    return None
+
+
+_RECIPIENT: Final = DeviceId(bytes([7]) * 32)
+
+
+@cache
+def _mails() -> tuple[bytes, ...]:
+    crypto = Symbolic()
+    sealer = Sealer(crypto, Identity(crypto, bytes(32)), bytes(range(32)))
+    prekey = KeyPair(crypto, bytes([5]) * 32).public
+    mails = (Mail(0, 0, b"", b""), Mail(1 << 40, 7, bytes(90), bytes(400)))
+    sealed = [sealer.seal(each, _RECIPIENT, prekey) for each in mails]
+    return tuple(each for each in sealed if each is not None)
+
+
+@target(lambda: list(_mails()))
+def mail(data: bytes) -> object:
+    """What lay in a mailbox: `Rejected`, or a mail that says what it said."""
+    crypto = Symbolic()
+    found = open_mail(crypto, _RECIPIENT, [KeyPair(crypto, bytes([5]) * 32)], data)
+    if isinstance(found, Rejected):
+        return found
+    assert decode_mail(Reader(found.mail.encode())) == found.mail
     return None
 
 
