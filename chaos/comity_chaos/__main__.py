@@ -71,7 +71,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(prog=prog, description="Find what breaks an app, and tell it.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="search seeds for a broken promise")
-    run.add_argument("actor", help="module:Class or file.py:Class")
+    run.add_argument(
+        "actor", help="a file with one actor class, its folder, file.py:Class, module:Class"
+    )
     run.add_argument("--seeds", type=_count, default=100, help="how many (%(default)s)")
     run.add_argument("--first-seed", type=_number, default=0)
     run.add_argument("--faults", help="groups or kinds, with commas; all (if left out), none")

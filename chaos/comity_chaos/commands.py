@@ -23,7 +23,15 @@ from comity_chaos.plan import Plan
 from comity_chaos.plan_file import WORD_PREFIX, dump, load
 from comity_chaos.promises import promise_named, promises_told
 from comity_chaos.report.page import Told, page_of
-from comity_chaos.runner import Scenario, find, find_actor, name_of, run_plan, standard
+from comity_chaos.runner import (
+    Scenario,
+    find,
+    find_actor,
+    name_of,
+    named_in_full,
+    run_plan,
+    standard,
+)
 from comity_chaos.shrink import Shrunk, shrink
 from comity_chaos.story import tell, tell_item, tell_plan
 from comity_chaos.testing import ATTRIBUTE
@@ -104,6 +112,7 @@ def run_command(
     request: Request, progress: Progress | None = None, shrinking: Progress | None = None
 ) -> Said:
     """Search seeds for a broken promise. Raises: UsageError; OSError if it cannot save."""
+    request = replace(request, actor=named_in_full(request.actor))
     actor_type = find_actor(request.actor)
     unknown = [name for name in request.only if name not in actor_type.methods]
     if unknown:

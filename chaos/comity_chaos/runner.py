@@ -185,13 +185,52 @@ def find(name: str) -> Any:  # noqa: ANN401  (whatever has the name)
         found: Any = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ModuleNotFoundError, AttributeError, OSError) as error:
+    except AttributeError:
+        raise UsageError(f"{place} has no {path!r}") from None
+    except (ModuleNotFoundError, OSError) as error:
         raise UsageError(f"{name!r} cannot be loaded: {error}") from error
     except Exception as error:  # whatever a module of the user's raises
         raise UsageError(
             f"{name!r} cannot be loaded: {type(error).__name__}: {error}{_where(error)}"
         ) from error
     return found
+
+
+def named_in_full(name: str) -> str:
+    """Return 'file.py:Class' for a file, or for a folder of one, that has one actor class.
+
+    Any other name is returned as it is. Raises: UsageError naming the classes that there are.
+    """
+    path = Path(name)
+    if path.is_dir():
+        own = path / f"{path.absolute().name}.py"
+        files = [own] if own.is_file() else sorted(path.glob("*.py"))
+        if len(files) != 1:
+            raise UsageError(
+                f"the folder {name} has {len(files)} Python files and no {own.name}: name the "
+                "one with the actor class"
+            )
+        path = files[0]
+    if not path.is_file():
+        return name
+    try:
+        module = _load_file(path)
+    except Exception as error:  # whatever a module of the user's raises
+        raise UsageError(
+            f"{name!r} cannot be loaded: {type(error).__name__}: {error}{_where(error)}"
+        ) from error
+    found = [
+        each.__name__
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and issubclass(each, Actor)
+        and each.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        known = ", ".join(found) or "none"
+        fix = f"choose one as '{path}:{found[0]}'" if found else "derive one from comity.Actor"
+        raise UsageError(f"{path} has {len(found)} actor classes ({known}): {fix}")
+    return f"{path}:{found[0]}"
 
 
 def find_actor(name: str) -> ActorType:

@@ -104,7 +104,7 @@ def test_unknown_is_a_verdict_of_its_own(capsys: Printed) -> None:
     ("words", "said"),
     [
         (["run", "nowhere:Todo"], "'nowhere:Todo' cannot be loaded: No module named 'nowhere'"),
-        (["run", "examples.todo.todo:Tudu"], "has no attribute 'Tudu'"),
+        (["run", "examples.todo.todo:Tudu"], "has no 'Tudu'"),
         (["run", "nowhere.py:Todo"], "'nowhere.py:Todo' cannot be loaded"),
         (["run", "Todo"], "write 'module:Class' or 'file.py:Class'"),
         (["run", PROMISE], "is no actor class"),
@@ -204,3 +204,22 @@ def test_the_runtime_s_command_hands_the_words_on(project: Path, tmp_path: Path)
     assert misuse.returncode == 64
     assert misuse.stderr == "comity chaos: nowhere.toml: No such file or directory\n"
     assert comity("choas").returncode == 2
+
+
+def test_a_file_or_its_folder_names_its_only_actor(capsys: Printed, tmp_path: Path) -> None:
+    """As for `comity run`; where there are several, or none, they are named."""
+    for word in ("examples/todo", "examples/todo/todo.py"):
+        assert main(["run", word, "--seeds", "2", "--turns", "12", "--faults", "delay"]) == 0
+        assert capsys.readouterr().out.startswith("PASS")
+    several = tmp_path / "several.py"
+    several.write_text("from comity import Actor\nclass A(Actor): ...\nclass B(Actor): ...\n")
+    empty = tmp_path / "nothing.py"
+    empty.write_text("x = 1\n")
+    for word, says in (
+        (several, "has 2 actor classes (A, B): choose one as"),
+        (empty, "has 0 actor classes (none): derive one from comity.Actor"),
+        (tmp_path, "has 2 Python files"),
+        ("examples/todo/todo.py:Nope", "todo.py has no 'Nope'"),
+    ):
+        assert main(["run", str(word), "--seeds", "2"]) == 64
+        assert says in capsys.readouterr().err
