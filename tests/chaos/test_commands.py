@@ -215,11 +215,11 @@ def test_a_file_or_its_folder_names_its_only_actor(capsys: Printed, tmp_path: Pa
     several.write_text("from comity import Actor\nclass A(Actor): ...\nclass B(Actor): ...\n")
     empty = tmp_path / "nothing.py"
     empty.write_text("x = 1\n")
-    for word, says in (
+    for place, says in (
         (several, "has 2 actor classes (A, B): choose one as"),
         (empty, "has 0 actor classes (none): derive one from comity.Actor"),
         (tmp_path, "has 2 Python files"),
         ("examples/todo/todo.py:Nope", "todo.py has no 'Nope'"),
     ):
-        assert main(["run", str(word), "--seeds", "2"]) == 64
+        assert main(["run", str(place), "--seeds", "2"]) == 64
         assert says in capsys.readouterr().err
