@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import cast
 
 import pytest
@@ -179,7 +181,10 @@ def test_a_rule_inside_a_record_says_where_it_belongs() -> None:
         lambda: Role("king"),
         lambda: MaxLength(-1),
         lambda: Between("a"),  # type: ignore[arg-type]
+        lambda: Between(math.nan),
+        lambda: Between(0, math.nan),
         OneOf,
+        lambda: OneOf(1.0, math.nan),
         lambda: OneOf((1, 2)),
         lambda: Owner | 3,
     ],
@@ -189,3 +194,13 @@ def test_a_rule_with_odd_arguments_is_refused(make: object) -> None:
     assert callable(make)
     with pytest.raises(UsageError):
         make()
+
+
+@pytest.mark.parametrize("rule", [Between(0, 1.5), Between(1.5), OneOf("a", 1.5)])
+def test_bytes_that_hold_nan_are_no_rule(rule: Rule) -> None:
+    """NaN lies nowhere and is not equal to itself: what it permits is not left to a program."""
+    written = encode_rule(rule)
+    one, nan = struct.pack("<d", 1.5), struct.pack("<d", math.nan)
+    assert written.count(one) == 1
+    with pytest.raises(Malformed, match="NaN"):
+        decode_rule(written.replace(one, nan))

@@ -38,6 +38,7 @@ def main(name: str, count: str) -> None:
     with watched:
         importlib.import_module("tests.fuzz.targets_outside")
         importlib.import_module("tests.fuzz.targets_between")
+        importlib.import_module("tests.fuzz.targets_disk")
         targets = importlib.import_module("tests.fuzz.targets").TARGETS
     target = targets[name]
     if not count.isdigit():

@@ -17,11 +17,11 @@ from typing import Final
 
 import pytest
 
-from tests.fuzz import targets_between, targets_outside
+from tests.fuzz import targets_between, targets_disk, targets_outside
 from tests.fuzz.mutate import INPUT_BYTES_MAX, inputs
 from tests.fuzz.targets import TARGETS
 
-assert targets_between.__name__ != targets_outside.__name__, "both fill the list"
+assert len({targets_between, targets_disk, targets_outside}) == 3, "they fill the list"
 
 INPUTS: Final = 2_000
 """A target, in `make test`."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comity.base.clock import Wall
 from comity.log.entries import PrekeyEntry, RemoveEntry, TurnEntry, UndoEntry
 from comity.node import indexing, loading, packing, rows
 from comity.node.effects import Table
+from comity.node.index import Line, encode_piece, open_piece
 from comity_chaos.sim import Sim
 from tests.node.ledger import Ledger, consistent
 from tests.node.shelving import Disk, Holder, Log
@@ -210,6 +213,32 @@ def test_an_index_of_another_log_is_not_taken() -> None:
     disk[Table.INDEX] = {
         LOG.topic + key[32:]: value for key, value in other.disk[Table.INDEX].items()
     }
+    again = Holder(LOG, disk)
+    assert again.replica.indexing.upto == 1
+    assert_same(again, _plain())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Line(PIECE + 9, (1,), Wall(0), 0),
+        Line(1, (1, PIECE + 9), Wall(0), 0),
+        Line(1, (0,), Wall(0), 0),
+        Line(1, (), Wall(0), 0),
+        Line(1, (1,), Wall(0), PIECE + 9),
+    ],
+)
+def test_a_piece_that_reaches_out_of_its_log_is_not_taken(odd: Line) -> None:
+    """Whoever sealed it: a number that names nothing before its commit ends the index."""
+    disk, journal = _disk(), _holder().replica.journal
+    key = min(disk[Table.INDEX])
+    piece = open_piece(journal, 2, disk[Table.INDEX][key], PIECE)
+    assert piece is not None
+    place = next(at for at, line in enumerate(piece.lines) if line is not None)
+    lines = (*piece.lines[:place], odd, *piece.lines[place + 1 :])
+    disk[Table.INDEX][key] = encode_piece(
+        journal, 2, journal.graph.id_of(0), replace(piece, lines=lines)
+    )
     again = Holder(LOG, disk)
     assert again.replica.indexing.upto == 1
     assert_same(again, _plain())

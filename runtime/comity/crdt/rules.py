@@ -16,13 +16,14 @@ replica decides alike. Several in a tuple, or joined by `&`, must all hold; of t
     rule = varint kind | what follows     1 Owner  2 OwnKey  3 AppendOnly
     4 Role: u8    5 MaxLength: varint    6 Between: number number    7 OneOf: count scalars
     8 all of: count rules    9 any of: count rules
-    scalar, number = u8 type (0 none 1 bool 2 int 3 float 4 str 5 bytes) | value
+    scalar, number = u8 type (0 none 1 bool 2 int 3 float 4 str 5 bytes) | value, never NaN
 
 Source: API 'A method is not a security boundary', decision 37.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, NamedTuple, cast
@@ -211,7 +212,7 @@ class Between(Rule):
     def __post_init__(self) -> None:
         """Raise UsageError for what is no number."""
         for bound in (self.low, self.high):
-            if bound is not None and type(bound) not in {int, float}:
+            if (bound is not None and type(bound) not in {int, float}) or _is_nan(bound):
                 raise UsageError(f"{bound!r} is no number: give an int, a float or None")
 
     def broken(self, act: Act) -> str:
@@ -235,9 +236,11 @@ class OneOf(Rule):
         """Raise UsageError for what is no plain value, or if there is none."""
         kinds = {type(None), *SCALARS}
         odd = [each for each in values if type(each) not in kinds or type(each) not in _KINDS]
+        odd += [each for each in values if _is_nan(each)]
         if odd or not 0 < len(values) <= _PARTS_MAX:
             raise UsageError(
-                f"OneOf{values!r}: give 1 to {_PARTS_MAX} of None, bool, int, float, str, bytes"
+                f"OneOf{values!r}: give 1 to {_PARTS_MAX} of None, bool, int, float (NaN is "
+                "equal to nothing), str, bytes"
             )
         object.__setattr__(self, "values", values)
 
@@ -315,6 +318,11 @@ def _inside(values: tuple[object, ...]) -> Iterator[object]:
             yield value
 
 
+def _is_nan(value: object) -> bool:
+    """Tell whether a value is no number: it lies nowhere, and is not even equal to itself."""
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
@@ -334,6 +342,13 @@ def _type_at(kind: int) -> ValueType:
 def _scalar(value: object) -> bytes:
     kind = _KINDS.index(type(value))
     return bytes((kind,)) + _type_at(kind).encode(value)
+
+
+def _read_scalar(reader: Reader) -> Any:  # noqa: ANN401  (one of `_KINDS`)
+    value = _type_at(reader.u8()).decode(reader)
+    if _is_nan(value):
+        raise Malformed("NaN in a rule")
+    return value
 
 
 def encode_rule(rule: Rule) -> bytes:
@@ -390,7 +405,7 @@ def _decode(reader: Reader, depth: int) -> Rule:
             raise Malformed(f"a length of {length}")
         return MaxLength(length)
     if kind == _BETWEEN:
-        low, high = _type_at(reader.u8()).decode(reader), _type_at(reader.u8()).decode(reader)
+        low, high = _read_scalar(reader), _read_scalar(reader)
         if any(type(each) not in {type(None), int, float} for each in (low, high)):
             raise Malformed("a bound that is no number")
         return Between(low, high)
@@ -398,7 +413,7 @@ def _decode(reader: Reader, depth: int) -> Rule:
     if not 0 < count <= min(_PARTS_MAX, reader.left):
         raise Malformed(f"a rule of {count} parts")
     if kind == _ONE_OF:
-        return OneOf(*[_type_at(reader.u8()).decode(reader) for _ in range(count)])
+        return OneOf(*[_read_scalar(reader) for _ in range(count)])
     if kind not in {_ALL, _ANY}:
         raise Malformed(f"a rule of kind {kind}")
     parts = tuple([_decode(reader, depth + 1) for _ in range(count)])

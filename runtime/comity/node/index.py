@@ -30,6 +30,7 @@ from comity.authority.claim import Claim
 from comity.base.clock import Wall
 from comity.base.errors import Rejected
 from comity.base.ids import ID_BYTES, CommitId
+from comity.base.limits import COMMIT_BYTES_MAX
 from comity.crypto.port import NONCE_LONG_BYTES
 from comity.log.entries import Role, TurnEntry
 from comity.log.inner import Inner
@@ -106,7 +107,10 @@ def encode_piece(journal: Journal, first: int, epoch: CommitId, piece: Piece) ->
 
 
 def open_piece(journal: Journal, first: int, row: bytes, count: int) -> Piece | None:
-    """Read what `encode_piece` wrote; None if it is damaged, of another version or place."""
+    """Read what `encode_piece` wrote; None if it is damaged, of another version or place.
+
+    No number in it reaches before the log's first commit or beyond the piece, whoever made it.
+    """
     epoch = CommitId(row[len(_HEAD) : len(_HEAD) + ID_BYTES])
     key = journal.epochs.key(epoch)
     if len(row) < _START or key is None:
@@ -118,9 +122,14 @@ def open_piece(journal: Journal, first: int, row: bytes, count: int) -> Piece | 
     if isinstance(plain, Rejected):
         return None
     ids = plain[ID_BYTES : (count + 1) * ID_BYTES]
-    columns = zlib.decompress(plain[(count + 1) * ID_BYTES :], _RAW_DEFLATE)
+    columns = _inflate(plain[(count + 1) * ID_BYTES :], count * COMMIT_BYTES_MAX)
+    if columns is None:
+        return None
     named = [CommitId(ids[at : at + ID_BYTES]) for at in range(0, len(ids), ID_BYTES)]
-    return _read(CommitId(plain[:ID_BYTES]), tuple(named), columns)
+    try:
+        return _read(CommitId(plain[:ID_BYTES]), tuple(named), columns, first)
+    except ValueError:
+        return None
 
 
 def reinsert(
@@ -161,24 +170,39 @@ def _open(journal: Journal, key: ContentKey, row: bytes) -> bytes | Rejected:
     return open_sealed(journal.crypto, key, Sealed(1, b"", None, clear, nonce, row[_START:]))
 
 
-def _read(before: CommitId, ids: tuple[CommitId, ...], data: bytes) -> Piece:
+def _inflate(data: bytes, bytes_max: int) -> bytes | None:
+    """Return the columns; None if they are cut off, followed by something, or too long."""
+    unpack = zlib.decompressobj(_RAW_DEFLATE)
+    try:
+        columns = unpack.decompress(data, bytes_max + 1)
+    except zlib.error:
+        return None
+    whole = unpack.eof and not unpack.unused_data and len(columns) <= bytes_max
+    return columns if whole else None
+
+
+def _read(before: CommitId, ids: tuple[CommitId, ...], data: bytes, first: int) -> Piece:
+    """Read the columns of a piece. Raises: ValueError if they are none."""
     at = 0
 
     def take(kind: Literal["B", "I", "Q"], count: int) -> Sequence[int]:
         nonlocal at
         column: array[int] = array(kind)
         stop = at + count * column.itemsize
+        if stop > len(data):
+            raise ValueError("a column is cut off")
         column.frombytes(data[at:stop])
         at = stop
         return column
 
     (count,) = take("I", 1)
-    assert count == len(ids)
+    if count != len(ids):
+        raise ValueError("not as many lines as commits")
     backs, widths = take("I", count), take("B", count)
     steps = take("I", sum(widths))
     walls, epochs, many = take("Q", count), take("I", count), take("I", count)
     lengths = iter(take("I", sum(many)))
-    lines = tuple(_lines(backs, widths, steps, walls, epochs))
+    lines = tuple(_lines(backs, widths, steps, walls, epochs, first - 1))
     turns: list[tuple[bytes, ...]] = []
     for number in many:
         own: list[bytes] = []
@@ -187,7 +211,8 @@ def _read(before: CommitId, ids: tuple[CommitId, ...], data: bytes) -> Piece:
             own.append(data[at:stop])
             at = stop
         turns.append(tuple(own))
-    assert at == len(data)
+    if at != len(data):
+        raise ValueError("the turns are not as long as their lengths")
     return Piece(before, ids, lines, tuple(turns))
 
 
@@ -197,9 +222,20 @@ def _lines(
     steps: Sequence[int],
     walls: Sequence[int],
     epochs: Sequence[int],
+    index: int,
 ) -> Iterator[Line | None]:
+    """Yield what is written of each commit. index: of the first. Raises: ValueError."""
+    if 0 in steps:
+        raise ValueError("a commit builds on itself")
     start = 0
     for back, width, wall, epoch in zip(backs, widths, walls, epochs, strict=True):
         stop = start + width
-        yield Line(back, tuple(steps[start:stop]), Wall(wall), epoch) if back else None
+        if back:
+            parents = tuple(steps[start:stop])
+            if not parents or max(back, epoch + 1, *parents) > index:
+                raise ValueError("a commit builds on what is not before it")
+            yield Line(back, parents, Wall(wall), epoch)
+        else:
+            yield None
+        index += 1
         start = stop
