@@ -9,16 +9,28 @@ import contextlib
 from functools import cache
 from typing import Final
 
+from comity.actor.actor import Actor
 from comity.api.joining import read_invite
-from comity.base.canonical import Malformed, Reader
+from comity.api.ref import HeldRef, Ref
+from comity.base.canonical import Malformed, Reader, varint
 from comity.base.clock import Wall
 from comity.base.endings import Ending
 from comity.base.errors import Rejected, UsageError
 from comity.base.ids import DeviceId, Topic
+from comity.base.limits import BLOB_BYTES_MAX, BLOB_LEAF_BYTES
 from comity.crdt import rules
+from comity.crdt.value import value_type
 from comity.crypto.keys import Identity, KeyPair
 from comity.crypto.symbolic import Symbolic
 from comity.node import rows
+from comity.protocol.blob import (
+    Assembler,
+    Blob,
+    Cutter,
+    decode_blob,
+    encode_blob,
+    piece_id,
+)
 from comity.protocol.capability import RefLink, format_link, parse_link
 from comity.protocol.envelope import (
     CHAIN_BYTES,
@@ -119,6 +131,78 @@ def mail(data: bytes) -> object:
         return found
     assert decode_mail(Reader(found.mail.encode())) == found.mail
     return None
+
+
+def _held() -> list[bytes]:
+    kind = value_type(Ref[Actor])
+    links = [parse_link(each.decode()) for each in _links()]
+    return [kind.encode(HeldRef(Actor, each)) for each in links]
+
+
+@target(_held)
+def held_ref(data: bytes) -> object:
+    """A ref in a field, as a peer wrote it: `Malformed`, or what is written back as it came."""
+    kind = value_type(Ref[Actor])
+    reader = Reader(data)
+    try:
+        found = kind.decode(reader)
+    except Malformed as error:
+        return error
+    assert kind.encode(found) + reader.rest() == data
+    return None
+
+
+_KEY: Final = bytes(range(32))
+_TOPIC: Final = Topic(bytes(32))
+
+
+def _blobs() -> list[bytes]:
+    cutter = Cutter(Symbolic(), _TOPIC, _KEY)
+    few = list(cutter.feed(bytes(3 * BLOB_LEAF_BYTES)))
+    return [
+        encode_blob(cutter.finish("image/png")[1]),
+        encode_blob(Blob(few[0].id, 0, "", _KEY)),
+    ]
+
+
+@target(_blobs)
+def blob(data: bytes) -> object:
+    """The name of an attachment: `Malformed`, or what is written back as it came."""
+    reader = Reader(data)
+    try:
+        found = decode_blob(reader)
+    except Malformed as error:
+        return error
+    assert encode_blob(found) + reader.rest() == data
+    return None
+
+
+def _tops() -> list[bytes]:
+    top = varint(3 * BLOB_LEAF_BYTES) + b"".join(bytes([n]) * 32 for n in range(3))
+    return [top, varint(1) + b"x" + bytes(4095), varint(BLOB_BYTES_MAX) + bytes(1024 * 32)]
+
+
+@target(_tops)
+def blob_top(data: bytes) -> object:
+    """A claimed size and the piece on top, of an author who lies: broken, or more is wanted."""
+    crypto = Symbolic()
+    reader = Reader(data)
+    try:
+        size = min(reader.varint(), BLOB_BYTES_MAX)
+    except Malformed as error:
+        return error
+    level = sum(size > BLOB_LEAF_BYTES * 1024**each for each in range(3))
+    aad = _TOPIC + bytes([level]) + bytes(8)
+    sealed = bytes(24) + crypto.seal(_KEY, bytes(24), reader.rest()[:BLOB_LEAF_BYTES], aad)
+    root = piece_id(_TOPIC, sealed)
+    assembler = Assembler(crypto, _TOPIC, Blob(root, size, "", _KEY))
+    assert root in assembler.wanted
+    assert assembler.receive(root, sealed) is None
+    assembler.check()
+    if assembler.broken is None:
+        assert level or len(assembler.take() or b"") == size
+        assert assembler.finished or assembler.wanted != ()
+    return assembler.broken
 
 
 @target(lambda: [_WORDS.encode(), b"apple-river-42", b"comity:abc", b"lega winn than year"])
