@@ -31,7 +31,7 @@ from comity.log.structure import check_structure
 from comity.node import journal, orphans, rows
 from comity.node.beats import Beats
 from comity.node.dialer import Dialer
-from comity.node.effects import Put, Release, Table, Write
+from comity.node.effects import Effect, Put, Release, Table, Write
 from comity.node.epochs import Epochs
 from comity.node.holdings import Holdings
 from comity.node.journal import Checked, Inserted, Journal, Missing
@@ -253,7 +253,28 @@ def _lost_draft() -> tuple[Patch, ...]:
     return ((Step, "put", skip_later_drafts), (Beats, "recover", recover_but_last))
 
 
+def _keys_in_memory() -> tuple[Patch, ...]:
+    put = Step.put
+
+    def put_no_key(self: Step, table: Table, key: bytes, value: bytes) -> None:
+        if table is not Table.EPOCH:
+            put(self, table, key, value)
+
+    return ((Step, "put", put_no_key),)
+
+
 # Agreement and order
+
+
+def _newest_not_folded() -> tuple[Patch, ...]:
+    fold = Cell.fold
+
+    def cut(self: Cell, given: Fold) -> object:
+        return fold(
+            self, replace(given, commits=given.commits[:-1]) if given.commits[2:] else given
+        )
+
+    return ((Cell, "fold", cut),)
 
 
 def _tie_by_arrival() -> tuple[Patch, ...]:
@@ -301,6 +322,16 @@ def _no_order_check() -> tuple[Patch, ...]:
 
 
 # Liveness
+
+
+def _lost_ack() -> tuple[Patch, ...]:
+    act = Step.act
+
+    def act_but_eighth(self: Step, effect: Effect) -> None:
+        if not isinstance(effect, Release) or effect.serial % 8 != 7:
+            act(self, effect)
+
+    return ((Step, "act", act_but_eighth),)
 
 
 def _orphans_stay() -> tuple[Patch, ...]:
@@ -420,6 +451,7 @@ MUTANTS = (
         seed=1,
     ),
     Mutant("last draft dropped in recovery", _lost_draft, "process", ("durability",), seed=1),
+    Mutant("keys of epochs only in memory", _keys_in_memory, "kill,power", ("crash",)),
     Mutant(
         "wrong tie-break",
         _tie_by_arrival,
@@ -438,6 +470,12 @@ MUTANTS = (
         _children_first,
         "partition,isolate",
         ("convergence", "recovery", "structure", "crash"),
+    ),
+    Mutant(
+        "the newest of several not folded",
+        _newest_not_folded,
+        "partition,isolate",
+        ("convergence",),
     ),
     Mutant(
         "removed, and still shown",
@@ -465,6 +503,7 @@ MUTANTS = (
         ("structure", "reach"),
         seed=8,
     ),
+    Mutant("acknowledgement lost", _lost_ack, "none", ("liveness",), seed=1002),
     Mutant("no backoff", _no_backoff, "process", ("mechanisms", "structure")),
     Mutant("unbounded buffer", _no_bound, "orphans", ("bounds",), byzantine=1),
     Mutant("key not rotated on removal", _no_rotation, "remove", ("readers",), seed=1000),
