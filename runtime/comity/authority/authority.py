@@ -82,8 +82,8 @@ class Authority:
         if grant is None or not self._has_grant(claim, grant):
             return Rejected(Reason.NO_GRANT, name_grant(claim.auth))
         if grant.device != claim.author:
-            owner = f"{name_grant(claim.auth)} is of {short(grant.device)}"
-            return Rejected(Reason.GRANT_NOT_YOURS, f"{owner}, not of {short(claim.author)}")
+            owner = f"{name_grant(claim.auth)} is device {short(grant.device)}'s"
+            return Rejected(Reason.GRANT_NOT_YOURS, f"{owner}, not {short(claim.author)}'s")
         view = self._view_before(claim.parents)
         state = view.state(grant.number)
         if state is not CLEAR:
@@ -120,11 +120,11 @@ class Authority:
 
     def _judge_add(self, entry: AddEntry, grant: Grant) -> Rejected | None:
         if entry.device == grant.device:
-            return Rejected(Reason.BAD_ADD, "it adds its own author")
+            return Rejected(Reason.BAD_ADD, "its author lets itself in")
         if self._ledger.is_root_device(entry.device):
-            return Rejected(Reason.BAD_ADD, f"{short(entry.device)} is a root")
+            return Rejected(Reason.BAD_ADD, f"device {short(entry.device)} is a founder")
         if entry.role > grant.role:
-            return Rejected(Reason.BAD_ADD, "it grants more than its author has")
+            return Rejected(Reason.BAD_ADD, "it gives a higher role than its author has")
         return None
 
     def _judge_remove(
@@ -137,7 +137,7 @@ class Authority:
                 and self._in_before(claim.parents, given.commit)
             ):
                 return None
-        who = f"{short(device)} holds no live grant below {name_grant(grant.name)}"
+        who = f"device {short(device)} takes no part, or was not let in through its author"
         return Rejected(Reason.BAD_REMOVE, who)
 
     def _judge_adopt(
@@ -145,14 +145,17 @@ class Authority:
     ) -> Rejected | None:
         target = self._graph.index_of(commit)
         if target is None or not self._in_before(claim.parents, target):
-            return Rejected(Reason.BAD_ADOPT, f"{short(commit)} is not in its past")
+            return Rejected(Reason.BAD_ADOPT, f"its author had not seen {short(commit)}")
         hiders = view.hiders(target, self._roll.grants[target])
         if not hiders:
             return Rejected(Reason.BAD_ADOPT, f"nothing hides {short(commit)}")
         if any(self._may_undo(grant, hider) for hider in hiders):
             return None
         by = ", ".join(self._short(hider.commit) for hider in hiders[:3])
-        return Rejected(Reason.BAD_ADOPT, f"{short(commit)} is hidden from above, by {by}")
+        return Rejected(
+            Reason.BAD_ADOPT,
+            f"{short(commit)} is hidden by who stands above its author, in {by}",
+        )
 
     def _may_undo(self, grant: Grant, hider: Removal) -> bool:
         # Whoever left cannot come here: seeing that removal, its grant is refused as killed.
@@ -323,5 +326,5 @@ class Authority:
 
 
 def _too_low(needed: Role, grant: Grant) -> Rejected:
-    detail = f"it needs {needed.name.lower()}, the grant is for {grant.role.name.lower()}"
+    detail = f"it takes the role {needed.name.lower()}, its author is {grant.role.name.lower()}"
     return Rejected(Reason.ROLE_TOO_LOW, detail)

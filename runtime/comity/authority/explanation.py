@@ -33,10 +33,10 @@ class Finding:
 
 
 def name_grant(name: GrantName) -> str:
-    """Name a grant as a person sees it."""
+    """Name the right that a commit claims, as a person sees it."""
     if isinstance(name, RootGrant):
-        return f"root grant {name.index}"
-    return f"grant {short(name.commit)}"
+        return f"the right of founder {name.index + 1}"
+    return f"the right given in {short(name.commit)}"
 
 
 def tell(graph: Ancestry, ledger: Ledger, finding: Finding) -> str:
