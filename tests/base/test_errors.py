@@ -92,6 +92,14 @@ def test_a_user_understands_every_reason(reason: Reason) -> None:
     assert re.fullmatch(r"[A-Z][^.\n]{20,}[^.\s]", reason.meaning), reason.meaning
 
 
+def test_deceit_is_told_from_what_may_happen_to_the_honest() -> None:
+    """A bad signature is nobody's accident; a removal that was not seen is."""
+    assert Reason.BAD_SIGNATURE.is_deceit
+    assert Reason.WRONG_BACKLINK.is_deceit
+    for honest in (Reason.NO_KEY, Reason.QUOTA, Reason.REMOVED_CONCURRENTLY, Reason.BAD_VALUE):
+        assert not honest.is_deceit
+
+
 def test_a_refusal_says_its_reason_then_its_detail() -> None:
     """Without a detail there are no empty brackets."""
     assert str(Rejected(Reason.QUOTA)) == "the quota is used up"

@@ -90,6 +90,11 @@ class Reason(IntEnum):
         """What follows from it for who reads that; a sentence without its stop."""
         return _TEXTS[self][1]
 
+    @property
+    def is_deceit(self) -> bool:
+        """Whether no honest program can be the cause; how it was seen is for experts."""
+        return _TEXTS[self][1] is _CHEAT
+
 
 _CHEAT: Final = (
     "No honest program makes such a thing: it was altered on its way, or made to deceive"

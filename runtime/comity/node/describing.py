@@ -54,12 +54,20 @@ def explain(replicas: Iterable[Replica], refusals: Refusals, prefix: bytes) -> s
         source = (
             "" if refused.source is None else f", brought by device {short(refused.source)},"
         )
-        refusal, meaning = refused.refusal, refused.refusal.reason.meaning
-        return f"Commit {prefix[:4].hex()}{source} was refused: {refusal}. {meaning}."
+        return f"Commit {prefix[:4].hex()}{source} was refused: {_said(refused.refusal)}"
     return UsageError(
         f"nothing is known here of a commit {prefix.hex()}: it has not arrived, or its id "
         "is mistyped"
     )
+
+
+def _said(refusal: Rejected) -> str:
+    """Say why, what follows, and what was seen; in the words of the format only at the end."""
+    reason, detail = refusal.reason, refusal.detail
+    if not reason.is_deceit:
+        return f"{refusal}. {reason.meaning}."
+    seen = f" In the words of the commit format: {detail}." if detail else ""
+    return f"{reason.text}. {reason.meaning}.{seen}"
 
 
 def formers(
