@@ -26,7 +26,8 @@ def test_what_is_forged_is_told_without_the_format() -> None:
     assert told(Rejected(Reason.WRONG_BACKLINK, "backlink of 4 names 2")) == (
         "Commit 63636363, brought by device 64646464, was refused: it passes over a commit "
         "that its author made before it. No honest program makes such a thing: it was altered "
-        "on its way, or made to deceive. In the words of the commit format: backlink of 4 names 2."
+        "on its way, or made to deceive. In the words of the commit format: backlink of 4 "
+        "names 2."
     )
     assert told(Rejected(Reason.BAD_SIGNATURE)).endswith("or made to deceive.")
 
