@@ -22,7 +22,12 @@ class Said(Record):
 
 
 class Chat(Actor):
-    """What was said, who calls himself what, and how far each has read."""
+    """What was said, who calls himself what, and how far each has read.
+
+    seen: the place of the newest message that a device has shown of another's, under
+    `reader/author`. What one device says arrives in its order; of what several say while they
+    cannot hear each other, no single number tells what was read.
+    """
 
     title: Register[str] = field(rule=MaxLength(80))
     people: Map[str, str] = field(rule=OwnKey & MaxLength(40))
@@ -45,12 +50,13 @@ class Chat(Actor):
         self.messages[key] = Said(
             place=self._next(), sent=self._stamp(), text=self._fit(text), edited=""
         )
-        self.seen[self.device.hex()] = self._last()
         return key
 
     def edit(self, key: str, text: str) -> None:
         """Say it in other words; only one's own."""
         said = self._mine(key)
+        if not said.text.value:
+            raise ValueError("it was taken back: say it anew")
         said.text = self._fit(text)
         said.edited = self._stamp()
 
@@ -60,20 +66,24 @@ class Chat(Actor):
         said.text = ""
         said.edited = self._stamp()
 
-    def see(self, place: int) -> None:
-        """Note how far this device's owner has read; never back."""
+    def see(self, shown: tuple[tuple[str, int], ...]) -> None:
+        """Note how far this device's owner has read; never back.
+
+        shown: of each author, a device, the place of the newest message that was shown.
+        """
         me = self.device.hex()
-        reached = min(place, self._last())
-        if reached > self.seen.get(me, 0):
-            self.seen[me] = reached
+        for author, place in shown:
+            reached = min(place, self._newest(author))
+            if reached > self.seen.get(f"{me}/{author}", 0):
+                self.seen[f"{me}/{author}"] = reached
 
     def unread(self) -> int:
-        """Return how many messages of others came since."""
+        """Return how many messages of others were not shown here yet."""
         me = self.device.hex()
-        read = self.seen.get(me, 0)
         return sum(
-            (said.place.value or 0) > read and not key.startswith(me)
+            (said.place.value or 0) > self.seen.get(f"{me}/{key[:64]}", 0)
             for key, said in self.messages.items()
+            if not key.startswith(me)
         )
 
     def read(self) -> tuple[str, ...]:
@@ -91,6 +101,16 @@ class Chat(Actor):
         if not key.startswith(self.device.hex()):
             raise ValueError("somebody else said this: only who did can change it")
         return self.messages[key]
+
+    def _newest(self, author: str) -> int:
+        return max(
+            (
+                said.place.value or 0
+                for key, said in self.messages.items()
+                if key.partition("/")[0] == author
+            ),
+            default=0,
+        )
 
     def _last(self) -> int:
         return max((said.place.value or 0 for said in self.messages.values()), default=0)

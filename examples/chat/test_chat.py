@@ -15,8 +15,9 @@ def said(state: Mapping[str, object]) -> list[tuple[int, str, str]]:
 
 def nobody_has_read_what_was_not_said(state: Mapping[str, object]) -> bool:
     """Read marks point at messages that are there."""
-    last = max((place for place, _, _ in said(state)), default=0)
-    return all(each <= last for each in cast("Mapping[str, int]", state["seen"]).values())
+    places = {(key[:64], place) for place, key, _ in said(state)}
+    seen = cast("Mapping[str, int]", state["seen"])
+    return all((key.partition("/")[2], place) in places for key, place in seen.items())
 
 
 def messages_are_of_who_said_them(state: Mapping[str, object]) -> bool:
@@ -54,6 +55,11 @@ def texts(ref: SimRef[Chat]) -> list[str]:
     return [text for _, _, text in said(ref.state)]
 
 
+def shown_by(ref: SimRef[Chat]) -> tuple[tuple[str, int], ...]:
+    """Return what a page that shows everything reports."""
+    return tuple({key[:64]: place for place, key, _ in said(ref.state)}.items())
+
+
 def test_an_answer_comes_after_what_it_answers() -> None:
     """Though the clock of who answers is a day behind."""
     with Sim(seed=8, nodes=3) as sim:
@@ -85,7 +91,7 @@ def test_a_message_reaches_who_is_never_on_at_the_same_time() -> None:
         count = bob.ask(Chat.unread)
         sim.run(1)
         assert count.value == 1
-        bob.tell(Chat.see, 1_000)
+        bob.tell(Chat.see, shown_by(bob))
         count = bob.ask(Chat.unread)
         sim.run(1)
         assert count.value == 0
@@ -131,3 +137,38 @@ def test_two_who_say_something_at_once_are_both_heard() -> None:
         for name in ("ann", "bob"):
             mine = [text for text in texts(ann) if text.startswith(name)]
             assert mine == [f"{name} {number}" for number in range(5)]
+
+
+def test_what_was_said_out_of_hearing_is_new_to_who_comes_back() -> None:
+    """Though he said more meanwhile himself, and read it: of each author it is told apart."""
+    with Sim(seed=12, nodes=2) as sim:
+        ann, bob = sim.share(Chat)
+        sim.cut(ann, bob)
+        for number in range(5):
+            bob.tell(Chat.say, f"bob {number}")
+        sim.run(1)
+        bob.tell(Chat.see, shown_by(bob))
+        ann.tell(Chat.say, "urgent")
+        sim.run(2)
+        sim.heal()
+        sim.settle()
+        count = bob.ask(Chat.unread), ann.ask(Chat.unread)
+        sim.run(1)
+        assert [each.value for each in count] == [1, 5]
+        bob.tell(Chat.see, shown_by(bob))
+        count = bob.ask(Chat.unread), ann.ask(Chat.unread)
+        sim.run(1)
+        assert [each.value for each in count] == [0, 5]
+
+
+def test_what_was_taken_back_stays_so() -> None:
+    """It is not brought back by an edit that comes late."""
+    with Sim(seed=13, nodes=1) as sim:
+        (ann,) = sim.share(Chat)
+        key = ann.ask(Chat.say, "oh")
+        sim.run(1)
+        ann.tell(Chat.take_back, key.value)
+        late = ann.ask(Chat.edit, key.value, "no")
+        sim.run(1)
+        assert "it was taken back" in repr(late.error)
+        assert texts(ann) == [""]

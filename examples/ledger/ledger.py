@@ -95,7 +95,8 @@ class Ledger(Actor):
         entry = self._mine(key)
         if entry.kind.value in {FILLED, SPENT} and entry.cents.value != cents:
             raise ValueError("money went through the purse: strike the entry, make another")
-        entry.what = what
+        self._check(entry.kind.value or "", what, cents)
+        entry.what = what.strip()
         entry.cents = cents
 
     def strike(self, key: str) -> None:
@@ -130,10 +131,7 @@ class Ledger(Actor):
 
     def _enter(self, kind: str, what: str, cents: int, among: tuple[str, ...]) -> str:
         me = self.device.hex()
-        if not 1 <= cents <= CENTS_MAX:
-            raise ValueError(f"{cents} cents: give 1 to {CENTS_MAX} of them")
-        if kind in {PAID, SPENT} and not what.strip():
-            raise ValueError("say what it was for")
+        self._check(kind, what, cents)
         if kind in {PAID, SPENT} and not among:
             raise ValueError("nobody has a name here yet: give yourself one first")
         for each in among:
@@ -149,6 +147,12 @@ class Ledger(Actor):
             struck=False,
         )
         return key
+
+    def _check(self, kind: str, what: str, cents: int) -> None:
+        if not 1 <= cents <= CENTS_MAX:
+            raise ValueError(f"{cents} cents: give 1 to {CENTS_MAX} of them")
+        if kind in {PAID, SPENT} and not what.strip():
+            raise ValueError("say what it was for")
 
     def _mine(self, key: str) -> Entry:
         if key not in self.entries:

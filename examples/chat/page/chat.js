@@ -1,7 +1,8 @@
 import { attempt, make, open, share } from "/comity.js";
 
 const at = (id) => document.getElementById(id);
-let read = null; // how far this device had read when the page was opened, or last looked away
+let read = null; // by author: how far was read when the page was opened, or last looked away
+const known = new Set(); // messages that were drawn
 let chat = null;
 chat = await open(draw);
 draw(chat.now);
@@ -17,7 +18,7 @@ at("saying").addEventListener("submit", async (event) => {
   const text = at("text").value;
   if (text.trim() && (await attempt(() => chat.call("say", text)))) {
     at("text").value = "";
-    read = null;
+    read = null; // who answers has read
     grow();
   }
   at("text").focus();
@@ -30,7 +31,7 @@ at("text").addEventListener("keydown", (event) => {
 });
 at("text").addEventListener("input", grow);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "hidden") read = null;
+  if (document.visibilityState === "hidden") read = null; // all that was shown
   draw(chat.now);
 });
 
@@ -57,29 +58,35 @@ function draw(now) {
   const messages = Object.entries(state.messages)
     .map(([key, said]) => ({ key, maker: key.slice(0, 64), ...said }))
     .sort((a, b) => a.place - b.place || (a.key < b.key ? -1 : 1));
-  const last = messages.at(-1)?.place ?? 0;
-  const seen = state.seen[me] ?? 0;
-  const unread = messages.filter((each) => each.place > seen && each.maker !== me).length;
-  document.title = (unread ? `(${unread}) ` : "") + (state.title || "Chat");
-  read ??= seen;
+  const mark = (reader, author) => state.seen[`${reader}/${author}`] ?? 0;
+  const unread = messages.filter((each) => each.maker !== me && each.place > mark(me, each.maker));
+  document.title = (unread.length ? `(${unread.length}) ` : "") + (state.title || "Chat");
+  const looking = document.visibilityState === "visible";
+  const arrived = messages.filter((each) => !known.has(each.key));
+  if (read && looking) for (const each of arrived) read[each.maker] = each.place;
+  read ??= Object.fromEntries(messages.map((each) => [each.maker, mark(me, each.maker)]));
+  for (const each of arrived) known.add(each.key);
 
   const atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - 40;
   const before = new Map([...at("messages").children].map((each) => [each.dataset.shown, each]));
   const rows = [];
   let told = false;
   for (const each of messages) {
-    if (!told && each.place > read && each.maker !== me) {
+    if (!told && each.maker !== me && each.place > (read[each.maker] ?? 0)) {
       told = true;
       rows.push(make("li", { class: "new" }, "new"));
     }
-    const by = others.filter((member) => (state.seen[member.device] ?? 0) >= each.place && member.device !== each.maker);
+    const by = others.filter((member) => member.device !== each.maker && mark(member.device, each.maker) >= each.place);
     const shown = JSON.stringify([each, name(each.maker), writes, by.length]);
     rows.push(before.get(shown) ?? row(each, { mine: each.maker === me, name, writes, by, shown }));
   }
   at("messages").replaceChildren(...rows);
   at("empty").hidden = messages.length > 0;
   if (atEnd) window.scrollTo(0, document.body.scrollHeight);
-  if (writes && unread && document.visibilityState === "visible") chat.call("see", last).catch(() => {});
+  if (writes && unread.length && looking) {
+    const shown = Object.entries(Object.fromEntries(unread.map((each) => [each.maker, each.place])));
+    chat.call("see", shown).catch(() => {});
+  }
 }
 
 function row({ key, maker, text, sent, edited }, { mine, name, writes, by, shown }) {
